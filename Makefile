@@ -1,0 +1,60 @@
+# BPF timers in Rust: the front door. "make help" tells the rest.
+
+FLAVOR ?= rust
+CPUS ?= 2
+MEM ?= 2G
+TIMEOUT ?= 600
+FLAVORS := rust c debug
+ifeq ($(filter $(FLAVOR),$(FLAVORS)),)
+$(error unknown FLAVOR '$(FLAVOR)': use one of $(FLAVORS))
+endif
+
+SAMPLE := samples/bpf_timer/dns_ttl
+IMAGE = build/$(FLAVOR)/arch/x86/boot/bzImage
+VM = scripts/enter scripts/vm --kernel $(IMAGE) --cpus '$(CPUS)' --mem '$(MEM)' \
+	--timeout '$(TIMEOUT)' $(if $(APPEND),--append '$(APPEND)') $(if $(ICOUNT),--icount)
+export CMD LINUX MIRROR NATIVE FORCE
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test kernel vm shell series check menuconfig clean distclean sample
+
+help:
+	@cat scripts/help.txt
+
+run: kernel sample
+	@$(VM) -- 'build/dns_ttl/release/dns_ttl --records $(or $(RECORDS),$(SAMPLE)/records.csv)'
+
+test: kernel sample
+	@scripts/enter scripts/test --flavor $(FLAVOR)
+
+kernel:
+	@scripts/kernel $(FLAVOR)
+
+sample:
+	@scripts/sample
+
+vm: kernel
+	@[ "$$CMD" ] || { echo "make vm: say what to run: make vm CMD='...'" >&2; exit 2; }
+	@$(VM) -- "$$CMD"
+
+shell:
+	@if [ "$$CMD" ]; then scripts/enter bash -c "$$CMD"; else scripts/enter; fi
+
+series:
+	@scripts/enter scripts/series write "$$(scripts/source)" build/series
+
+check:
+	@scripts/check
+
+menuconfig:
+	@scripts/kernel $(FLAVOR) menuconfig
+
+clean:
+	rm -rf build
+
+distclean: clean
+	@scripts/distclean
+
+.DEFAULT:
+	@echo "make: there is no target '$@', see make help" >&2; exit 2

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! BPF timers.
+//!
+//! A `struct bpf_timer` in the value of a map is a [`Slot`](slot::Slot), which holds a
+//! [`Timer`](timer::Timer) from `bpf_timer_init()` until the element is deleted or the map loses
+//! its last user reference. The life of a timer:
+//!
+//! ```text
+//!           init                start                expiry
+//!  (empty) ------> stopped  ----------->  armed  ----------> running --+
+//!                     ^        cancel        |                         |
+//!                     +----------------------+<------------------------+
+//!        any state -- element deleted, last user reference gone --> dead
+//!              dead -- RCU Tasks Trace and RCU grace period --> freed
+//! ```
+//!
+//! What the modules see to, in every interleaving:
+//!
+//! - **R1** A dead timer is not armed again, and one that was armed when it died does not call its
+//!   program after the grace period ([`command`], [`reap`]).
+//! - **R2** Whatever callback runs, its program holds a reference, or did within the grace period,
+//!   until the run ends ([`callback`]).
+//! - **R3** If an initialization races with the loss of the last user reference, either it sees the
+//!   loss, or the release sees the timer ([`slot`]).
+//! - **R4** No operation waits for a callback that waits for it ([`timer`]).
+//! - **R5** Nothing sleeps, takes a sleeping lock or allocates under a lock; all operations but a
+//!   synchronous cancel may be called in any context ([`defer`]).
+//! - **R6** Memory is freed once, by one party, after every reader that could have found it is done
+//!   ([`reap`]).
+
+mod callback;
+mod command;
+mod defer;
+mod expire;
+mod exports;
+mod reap;
+mod slot;
+mod timer;
+
+#[cfg(CONFIG_KUNIT)]
+mod kunit;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What a timer calls: a callback and the program that it belongs to.
+
+use kernel::{
+    bindings,
+    bpf::{
+        Callback,
+        Prog,
+        ProgRef, //
+    },
+    ffi::c_void,
+    prelude::*,
+    sync::atomic::{
+        ordering::{
+            Acquire,
+            Full,
+            Relaxed,
+            Release, //
+        },
+        Atomic, //
+    },
+};
+
+use core::ptr::{
+    self,
+    NonNull, //
+};
+
+/// A callback and a reference to its program, both of which can be replaced in any context.
+///
+/// The two are written one after the other. A writer goes on until it has read back both as it
+/// wrote them, so while no writer is at work they are from the same call of [`Self::set`]; a reader
+/// in between can see the callback of a writer that has not finished, and still holds a reference.
+///
+/// # Invariants
+///
+/// - `prog` is null, or a program of which one reference is owned by `self`.
+/// - `code` is null or the code of a callback. Its program holds a reference, or did so within the
+///   current grace period: by `prog`, by a writer that is still at work, or until it was replaced.
+pub(crate) struct CallbackCell {
+    prog: Atomic<*mut bindings::bpf_prog>,
+    code: Atomic<*mut c_void>,
+}
+
+impl CallbackCell {
+    pub(crate) const fn new() -> Self {
+        // INVARIANT: Both are null.
+        Self {
+            prog: Atomic::new(ptr::null_mut()),
+            code: Atomic::new(ptr::null_mut()),
+        }
+    }
+
+    /// Returns whether a callback is set.
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        // Relaxed: only tested for null, and ordered by nothing in C either.
+        !self.prog.load(Relaxed).is_null()
+    }
+
+    /// Returns the callback, whose code stays valid until the end of the RCU read-side section that
+    /// the caller is in (R2).
+    #[inline]
+    pub(crate) fn get(&self) -> Option<Callback> {
+        // Acquire: pairs with the Release in `replace()`, so that what the program's owner wrote
+        // before it set the callback is there for the callback.
+        let code = NonNull::new(self.code.load(Acquire))?;
+
+        // SAFETY: By the type invariants.
+        Some(unsafe { Callback::from_raw(code) })
+    }
+
+    /// Sets the callback and takes a reference to its program; [`ENOENT`] if that is going away.
+    ///
+    /// The program that was there before loses its reference, so not for NMI unless it is the same.
+    #[inline]
+    pub(crate) fn set(&self, prog: &Prog, callback: Callback) -> Result {
+        // The same again: nothing to write. Relaxed: nothing is read through the pointers, and a
+        // concurrent writer may as well have come after this call.
+        if self.prog.load(Relaxed) == prog.as_ptr() && self.code.load(Relaxed) == callback.as_ptr()
+        {
+            return Ok(());
+        }
+        // Keeps the code alive while it is set here without a program of its own (R2).
+        let _guard = prog.try_get()?;
+
+        self.replace(|| prog.try_get().ok(), callback.as_ptr());
+        Ok(())
+    }
+
+    /// Drops the callback and the reference to its program; not for NMI.
+    pub(crate) fn clear(&self) {
+        self.replace(|| None, ptr::null_mut());
+    }
+
+    fn replace(&self, new_ref: impl Fn() -> Option<ProgRef>, code: *mut c_void) {
+        loop {
+            let prog = new_ref().map_or(ptr::null_mut(), |prog| prog.into_raw().as_ptr());
+
+            // INVARIANT: The reference moves into `self`; the caller of `set()` holds another one.
+            // Full: hands the old reference over, and pairs with the xchg of other writers.
+            let old = self.prog.xchg(prog, Full);
+            // Release: pairs with the Acquire in `get()`.
+            self.code.store(code, Release);
+
+            // SAFETY: By the type invariants, `old` had a reference, which the xchg made ours.
+            drop(NonNull::new(old).map(|old| unsafe { ProgRef::from_raw(old) }));
+
+            // Relaxed: a writer whose stores are not seen here sees ours, by the xchg of `prog`
+            // that comes before its loads, and goes round again.
+            if self.prog.load(Relaxed) == prog && self.code.load(Relaxed) == code {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for CallbackCell {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The pending operation of a timer, in one word.
+//!
+//! Where an operation cannot be done at once, since the interrupted code may be the hrtimer core's,
+//! it is left in the timer's [`CommandWord`] for the [drain](crate::defer) to do. A later operation
+//! overwrites it, so the last one wins. The word also says whether the timer is dead, and whether
+//! it is on a queue, so that one party alone ever queues it or takes care of its death (R6).
+
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        ordering::{
+            Acquire,
+            Full, //
+        },
+        Atomic, //
+    },
+    time::hrtimer::dynamic::StartMode,
+};
+
+/// When a timer is to expire.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// Nanoseconds from now on or, if `absolute`, on the clock of the timer.
+    pub(crate) nsecs: u64,
+    pub(crate) absolute: bool,
+    pub(crate) pinned: bool,
+}
+
+impl Start {
+    #[inline]
+    pub(crate) fn mode(self) -> StartMode {
+        let mode = if self.absolute {
+            StartMode::ABSOLUTE
+        } else {
+            StartMode::RELATIVE
+        };
+
+        if self.pinned {
+            mode.pinned()
+        } else {
+            mode
+        }
+    }
+}
+
+/// An operation that can be deferred.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Start(Start),
+    Cancel,
+}
+
+/// What a [`CommandWord`] says.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Nothing is pending, and the timer is on no queue.
+    Idle,
+    /// Nothing is pending, but the timer is on a queue or with the drain.
+    Queued,
+    /// An operation is pending, and the timer is on a queue or with the drain.
+    Pending(Op),
+    /// The timer is dead. Never changes again.
+    Dead,
+}
+
+/// The encoding: three bits of kind below a time in units of 8 ns.
+mod word {
+    pub(super) const KIND: u64 = 7;
+    pub(super) const IDLE: u64 = 0;
+    pub(super) const QUEUED: u64 = 1;
+    pub(super) const CANCEL: u64 = 2;
+    pub(super) const DEAD: u64 = 3;
+    /// With one bit or the other, the four modes of starting.
+    pub(super) const START: u64 = 4;
+    pub(super) const ABSOLUTE: u64 = 1;
+    pub(super) const PINNED: u64 = 2;
+}
+
+impl Command {
+    /// Encodes the command; the time of a start is rounded up by less than 8 ns, so that a timer is
+    /// never early.
+    fn encode(self) -> u64 {
+        match self {
+            Command::Idle => word::IDLE,
+            Command::Queued => word::QUEUED,
+            Command::Pending(Op::Cancel) => word::CANCEL,
+            Command::Dead => word::DEAD,
+            Command::Pending(Op::Start(start)) => {
+                let mut kind = word::START;
+                if start.absolute {
+                    kind |= word::ABSOLUTE;
+                }
+                if start.pinned {
+                    kind |= word::PINNED;
+                }
+                (start.nsecs.saturating_add(word::KIND) & !word::KIND) | kind
+            }
+        }
+    }
+
+    fn decode(raw: u64) -> Self {
+        match raw & word::KIND {
+            word::IDLE => Command::Idle,
+            word::QUEUED => Command::Queued,
+            word::CANCEL => Command::Pending(Op::Cancel),
+            word::DEAD => Command::Dead,
+            kind => Command::Pending(Op::Start(Start {
+                nsecs: raw & !word::KIND,
+                absolute: kind & word::ABSOLUTE != 0,
+                pinned: kind & word::PINNED != 0,
+            })),
+        }
+    }
+}
+
+/// What [`CommandWord::post`] and [`CommandWord::kill`] leave to their caller.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Handover {
+    /// The timer was on no queue: the caller has to put it on one, or to take care of its death.
+    Caller,
+    /// The timer is on a queue or with the drain, which will find what the word says now.
+    Drain,
+}
+
+/// What is left to do for the drain.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// Do this, then ask again.
+    Do(Op),
+    /// Nothing; the timer is off the queues and may be gone at any time.
+    Done,
+    /// Take care of the timer's death.
+    Bury,
+}
+
+/// The command of a timer; all methods may be called in any context, NMI included.
+///
+/// The accesses pair with each other: an exchange that succeeds is Full, so that whoever takes a
+/// command sees what its poster wrote, and whoever finds the word changed back to `Idle` sees the
+/// node off the queue.
+///
+/// # Invariants
+///
+/// The word is `Idle` exactly while the timer is alive and neither on a queue nor with the drain.
+pub(crate) struct CommandWord(Atomic<i64>);
+
+impl CommandWord {
+    pub(crate) const fn new() -> Self {
+        // INVARIANT: A new timer is on no queue.
+        Self(Atomic::new(word::IDLE as i64))
+    }
+
+    #[inline]
+    fn load(&self) -> u64 {
+        // Acquire: pairs with the exchanges that wrote the word.
+        self.0.load(Acquire) as u64
+    }
+
+    #[inline]
+    fn change(&self, old: u64, new: Command) -> bool {
+        self.0.cmpxchg(old as i64, new.encode() as i64, Full).is_ok()
+    }
+
+    #[inline]
+    pub(crate) fn is_dead(&self) -> bool {
+        self.load() & word::KIND == word::DEAD
+    }
+
+    /// Leaves `op` to the drain, in place of what is pending; [`ENOENT`] if the timer is dead.
+    pub(crate) fn post(&self, op: Op) -> Result<Handover> {
+        loop {
+            let raw = self.load();
+            let handover = match Command::decode(raw) {
+                Command::Dead => return Err(ENOENT),
+                Command::Idle => Handover::Caller,
+                Command::Queued | Command::Pending(_) => Handover::Drain,
+            };
+            // INVARIANT: If the word was `Idle`, the caller puts the timer on a queue.
+            if self.change(raw, Command::Pending(op)) {
+                return Ok(handover);
+            }
+        }
+    }
+
+    /// Takes back what is pending, before something newer is done at once, so that the older does
+    /// not undo the newer; [`ENOENT`] if the timer is dead.
+    #[inline]
+    pub(crate) fn supersede(&self) -> Result<Option<Op>> {
+        loop {
+            let raw = self.load();
+            // The common case writes nothing.
+            match Command::decode(raw) {
+                Command::Idle | Command::Queued => return Ok(None),
+                Command::Dead => return Err(ENOENT),
+                Command::Pending(op) => {
+                    if self.change(raw, Command::Queued) {
+                        return Ok(Some(op));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the timer dead. Called once, by who took it out of its slot.
+    pub(crate) fn kill(&self) -> Handover {
+        // Full: pairs with the Acquire in `load()`; who still sees the timer alive has its start
+        // undone by the cancellations that follow this (R1).
+        let old = self.0.xchg(word::DEAD as i64, Full) as u64;
+
+        match Command::decode(old) {
+            Command::Idle => Handover::Caller,
+            _ => Handover::Drain,
+        }
+    }
+
+    /// Takes the next piece of work; for the drain, which took the timer off a queue.
+    pub(crate) fn take(&self) -> Work {
+        loop {
+            let raw = self.load();
+            match Command::decode(raw) {
+                Command::Dead => return Work::Bury,
+                Command::Pending(op) => {
+                    if self.change(raw, Command::Queued) {
+                        return Work::Do(op);
+                    }
+                }
+                // INVARIANT: The drain has the timer off the queue and is through with it.
+                Command::Queued | Command::Idle => {
+                    if self.change(raw, Command::Idle) {
+                        return Work::Done;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Operations left for later: a queue per CPU, and the drain that empties it.
+//!
+//! With interrupts off or in NMI, a program may have interrupted the hrtimer core, RCU or itself.
+//! There an operation is put into the timer's [command word](crate::command) and the timer on the
+//! queue of its CPU; the drain runs as soon as interrupts are on. Nothing is allocated, so nothing
+//! of this fails for lack of memory (R5).
+
+use crate::{
+    command::{
+        Handover,
+        Op,
+        Work, //
+    },
+    reap::Corpse,
+    timer::Timer, //
+};
+
+use kernel::{
+    bindings,
+    interrupt,
+    irq_work::{
+        IrqWork,
+        IrqWorkItem, //
+    },
+    prelude::*,
+    sync::{
+        atomic::{
+            ordering::Relaxed,
+            Atomic, //
+        },
+        llist::{
+            Llist,
+            LlistItem,
+            LlistNode, //
+        },
+    },
+};
+
+use core::ptr::NonNull;
+
+/// A timer on a queue, or with the drain.
+///
+/// # Invariants
+///
+/// The timer's command is not `Idle`, and no other `Queued` of it exists. So it is alive or, if it
+/// is dead, owned by `self`; either way it is valid.
+struct Queued(NonNull<Timer>);
+
+// SAFETY: Timers may be used, and freed, on any CPU.
+unsafe impl Send for Queued {}
+
+// SAFETY: The node is a field of the timer, which by the invariants is valid and on no other queue.
+unsafe impl LlistItem for Queued {
+    fn into_node(self) -> NonNull<bindings::llist_node> {
+        // SAFETY: By the type invariants the timer is valid, and a field of it is not at zero.
+        unsafe { NonNull::new_unchecked(LlistNode::raw_get(&raw const (*self.0.as_ptr()).node)) }
+    }
+
+    unsafe fn from_node(node: NonNull<bindings::llist_node>) -> Self {
+        // CAST: `LlistNode` is transparent over the C node.
+        let node = node.as_ptr().cast::<LlistNode>();
+
+        // INVARIANT: What `into_node()` gave up.
+        // SAFETY: The node is the field of a timer.
+        Self(unsafe { NonNull::new_unchecked(kernel::container_of!(node, Timer, node)) })
+    }
+}
+
+impl Queued {
+    /// Does what is pending.
+    fn process(self) {
+        // SAFETY: By the type invariants the timer is valid.
+        let timer = unsafe { self.0.as_ref() };
+
+        loop {
+            match timer.command.take() {
+                Work::Do(Op::Start(start)) => timer.start_now(start),
+                Work::Do(Op::Cancel) => {
+                    timer.hrtimer.try_to_cancel();
+                }
+                // Nothing of the timer is touched from here on.
+                Work::Done => return,
+                Work::Bury => {
+                    // SAFETY: The timer is dead, and by the type invariants ours.
+                    unsafe { Corpse::from_drain(self.0) }.bury();
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The queue of a CPU.
+struct Queue {
+    timers: Llist<Queued>,
+    work: IrqWork<Queue>,
+    /// Whether the drain is at work, which only this CPU writes.
+    draining: Atomic<bool>,
+}
+
+kernel::define_per_cpu! {
+    static QUEUE: Queue = Queue {
+        timers: Llist::new(),
+        work: IrqWork::new(),
+        draining: Atomic::new(false),
+    };
+}
+
+kernel::impl_has_irq_work! {
+    impl HasIrqWork for Queue { self.work }
+}
+
+impl IrqWorkItem for Queue {
+    fn run(&'static self) {
+        // Relaxed: only read on this CPU.
+        self.draining.store(true, Relaxed);
+        self.timers.take_all().for_each(Queued::process);
+        self.draining.store(false, Relaxed);
+    }
+}
+
+impl Queue {
+    fn push(&'static self, timer: Queued) {
+        // If it was not empty, whoever made it so has queued the work or is about to.
+        if self.timers.push(timer) {
+            IrqWork::queue(self);
+        }
+    }
+
+    /// Returns whether an operation issued here comes from the drain of this CPU, by way of a
+    /// tracepoint on what it does.
+    fn would_feed_itself(&self) -> bool {
+        // Relaxed: only written on this CPU. An NMI is not caused by the drain.
+        self.draining.load(Relaxed) && !interrupt::in_nmi()
+    }
+}
+
+/// Leaves `op` to the drain.
+///
+/// [`ENOENT`] if the timer is dead. [`EDEADLK`] for a start that the drain itself has issued: each
+/// start that it does could issue two more, and this CPU would never do anything else.
+///
+/// The caller must not be able to migrate, as is the case where operations must be deferred.
+pub(crate) fn post(timer: &Timer, op: Op) -> Result {
+    let queue = QUEUE.this_cpu();
+
+    if matches!(op, Op::Start(_)) && queue.would_feed_itself() {
+        return Err(EDEADLK);
+    }
+    if timer.command.post(op)? == Handover::Caller {
+        // INVARIANT: The command was `Idle` and is not any more, so the timer is on no queue.
+        queue.push(Queued(NonNull::from(timer)));
+    }
+    Ok(())
+}
+
+/// Leaves a dead timer to the drain.
+pub(crate) fn bury(corpse: Corpse) {
+    // INVARIANT: The timer is dead and was on no queue, by the invariants of `Corpse`.
+    QUEUE.this_cpu().push(Queued(corpse.into_raw()));
+}

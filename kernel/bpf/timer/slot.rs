@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The place of a timer in the value of a map: `struct bpf_timer`.
+
+use crate::{
+    reap::Detached,
+    timer::Timer, //
+};
+
+use kernel::{
+    bindings,
+    bpf::Map,
+    ffi::c_void,
+    prelude::*,
+    sync::{
+        atomic::{
+            ordering::{
+                Acquire,
+                Full,
+                Relaxed, //
+            },
+            Atomic, //
+        },
+        barrier::{
+            self,
+            smp_mb, //
+        },
+    },
+    time::hrtimer::dynamic::ClockId,
+};
+
+use core::ptr::{
+    self,
+    NonNull, //
+};
+
+/// A `struct bpf_timer`. All zeroes, as in a new element, is a slot without a timer.
+///
+/// # Invariants
+///
+/// - `timer` is null, or owns a [`Timer`] in memory from [`Map::alloc_nolock`].
+/// - References to a slot only exist within read-side sections of RCU or RCU Tasks Trace, in which
+///   BPF programs and map operations run.
+#[repr(C, align(8))]
+pub(crate) struct Slot {
+    timer: Atomic<*mut Timer>,
+    _reserved: u64,
+}
+
+static_assert!(size_of::<Slot>() == size_of::<bindings::bpf_timer>());
+static_assert!(align_of::<Slot>() == align_of::<bindings::bpf_timer>());
+
+impl Slot {
+    /// Creates a reference to a slot.
+    ///
+    /// # Safety
+    ///
+    /// - `slot` must point at the `struct bpf_timer` in the value of an element.
+    /// - `'a` must lie within a read-side section of RCU or RCU Tasks Trace that began while the
+    ///   element was reachable, or in which it cannot be freed for another reason.
+    #[inline]
+    pub(crate) unsafe fn from_raw<'a>(slot: *mut c_void) -> &'a Self {
+        // INVARIANT: By the second safety requirement; the map code zeroes new elements and leaves
+        // the field to us.
+        // SAFETY: By the safety requirements.
+        unsafe { &*slot.cast::<Self>() }
+    }
+
+    /// Returns the timer; [`EINVAL`] if there is none.
+    #[inline]
+    pub(crate) fn timer(&self) -> Result<&Timer> {
+        // Acquire: pairs with the cmpxchg in `init()`.
+        let timer = NonNull::new(self.timer.load(Acquire)).ok_or(EINVAL)?;
+
+        // SAFETY: By the type invariants we are in a read-side section, and a timer that was in its
+        // slot at any time in it is not freed before its end (R6).
+        Ok(unsafe { timer.as_ref() })
+    }
+
+    /// Puts a new timer into the slot.
+    ///
+    /// [`EBUSY`] if there is one, [`ENOMEM`], or [`EPERM`] if the map has no user reference.
+    ///
+    /// # Safety
+    ///
+    /// The slot must be in the value of an element of `map`.
+    pub(crate) unsafe fn init(&self, map: &Map, clock: ClockId) -> Result {
+        if self.timer().is_ok() {
+            return Err(EBUSY);
+        }
+        // SAFETY: A map with a slot in its values has a timer in its record.
+        let offset = unsafe { map.timer_offset() };
+        let value = ptr::from_ref(self).wrapping_byte_sub(offset);
+
+        // SAFETY: By the safety requirement, `value` is the value of the element.
+        let timer = unsafe { Timer::new(map, value.cast_mut().cast(), clock) };
+        let timer = map.alloc_nolock()?.write_pin_init(timer)?;
+        let timer = Detached::from(timer);
+
+        // INVARIANT: The slot owns the timer from here on.
+        // Full: publishes the timer, for the Acquire in `timer()`.
+        if let Err(_other) = self.timer.cmpxchg(ptr::null_mut(), timer.as_ptr(), Full) {
+            timer.discard();
+            return Err(EBUSY);
+        }
+        timer.into_slot();
+
+        // R3: Pairs with the full barrier of the atomic_dec_and_test() of `usercnt`, after which
+        // the release looks into the slots. Either that finds this timer, or this finds no user.
+        smp_mb(barrier::Full);
+        if !map.has_user_refs() {
+            self.cancel_and_free();
+            return Err(EPERM);
+        }
+        Ok(())
+    }
+
+    /// Takes the timer, if there is one, out of the slot, cancels it, and frees it when no reader
+    /// can have it any more. Callable in any context.
+    pub(crate) fn cancel_and_free(&self) {
+        // Most elements that are freed never had a timer: do not write to those.
+        // Relaxed: only tested for null.
+        if self.timer.load(Relaxed).is_null() {
+            return;
+        }
+        // Full: of several who come here at once one gets the timer. Pairs with the cmpxchg in
+        // `init()`.
+        let timer = self.timer.xchg(ptr::null_mut(), Full);
+
+        if let Some(timer) = NonNull::new(timer) {
+            // SAFETY: By the type invariants the slot owned it; the xchg made it ours.
+            unsafe { Detached::from_slot(timer) }.kill();
+        }
+    }
+}

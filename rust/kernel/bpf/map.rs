@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! BPF maps.
+
+use crate::{
+    alloc::{
+        allocator::NolockBox,
+        AllocError, //
+    },
+    bindings,
+    container_of,
+    ffi::c_void,
+    sync::atomic::{
+        ordering::Relaxed,
+        Atomic, //
+    },
+    types::Opaque, //
+};
+
+use core::{
+    mem::MaybeUninit,
+    ptr::NonNull, //
+};
+
+/// A BPF map.
+///
+/// Wraps the kernel's C `struct bpf_map`.
+#[repr(transparent)]
+pub struct Map(Opaque<bindings::bpf_map>);
+
+// SAFETY: Maps are shared by all CPUs; what is accessed here is atomic or constant.
+unsafe impl Send for Map {}
+// SAFETY: As above.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// Creates a reference to a C map.
+    ///
+    /// # Safety
+    ///
+    /// `map` must be valid for `'a`.
+    #[inline]
+    pub unsafe fn from_raw<'a>(map: *mut bindings::bpf_map) -> &'a Self {
+        // CAST: `Map` is transparent over an `Opaque<bpf_map>`.
+        // SAFETY: By the safety requirement.
+        unsafe { &*map.cast::<Self>() }
+    }
+
+    /// Returns the C map.
+    #[inline]
+    pub fn as_ptr(&self) -> *mut bindings::bpf_map {
+        self.0.get()
+    }
+
+    /// Returns whether user space refers to the map, by an open file or a pin in bpffs.
+    ///
+    /// Once this is `false`, `map_release_uref` of the map was called or is about to be. Gives no
+    /// memory ordering.
+    #[inline]
+    pub fn has_user_refs(&self) -> bool {
+        // SAFETY: `usercnt` is a field of a valid map, and C accesses it with atomic operations.
+        let usercnt = unsafe { Atomic::from_ptr(&raw mut (*self.as_ptr()).usercnt.counter) };
+
+        usercnt.load(Relaxed) != 0
+    }
+
+    /// Returns the offset of the `struct bpf_timer` in the values of the map, in bytes.
+    ///
+    /// # Safety
+    ///
+    /// The values of the map must have a timer.
+    #[inline]
+    pub unsafe fn timer_offset(&self) -> usize {
+        // SAFETY: A map whose values have a timer has a record, both constant while it lives.
+        unsafe { (*(*self.as_ptr()).record).timer_off as usize }
+    }
+
+    /// Returns the key of the element that has `value`: the index, which is stored in `index`, for
+    /// arrays, and what stands before the value for all other kinds of maps.
+    ///
+    /// # Safety
+    ///
+    /// `value` must be the value of an element of this map, which is not a per-CPU one.
+    #[inline]
+    pub unsafe fn key_of_value(&self, value: *mut c_void, index: &mut u32) -> *mut c_void {
+        let map = self.as_ptr();
+
+        // SAFETY: Both fields are constant while the map lives.
+        let (kind, key_size) = unsafe { ((*map).map_type, (*map).key_size as usize) };
+        if kind != bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY {
+            return value.wrapping_byte_sub(key_size.next_multiple_of(8));
+        }
+        // SAFETY: A map of this kind is embedded in a `struct bpf_array`.
+        let array = unsafe { container_of!(map, bindings::bpf_array, map) };
+        // SAFETY: The values follow the array's header; this only computes their address.
+        let first = unsafe { (&raw const (*array).__bindgen_anon_1) as usize };
+        // SAFETY: The field is constant while the map lives, and not zero.
+        let elem_size = unsafe { (*array).elem_size as usize };
+
+        *index = ((value as usize - first) / elem_size) as u32;
+        core::ptr::from_mut(index).cast()
+    }
+
+    /// Allocates memory that is charged to the memory cgroup that the map is charged to. Callable
+    /// in any context, and fails rather than wait.
+    #[inline]
+    pub fn alloc_nolock<T>(&self) -> Result<NolockBox<MaybeUninit<T>>, AllocError> {
+        const { assert!(align_of::<T>() <= bindings::ARCH_KMALLOC_MINALIGN) };
+
+        // SAFETY: A valid map is passed, and the function may be called in any context.
+        let ptr = unsafe {
+            let map = self.as_ptr();
+            bindings::bpf_map_kmalloc_nolock(map, size_of::<T>(), 0, (*map).numa_node)
+        };
+        let ptr = NonNull::new(ptr.cast::<MaybeUninit<T>>()).ok_or(AllocError)?;
+
+        // SAFETY: Memory for a `T` from `kmalloc_nolock()`, as `KmallocNolock` has it.
+        Ok(unsafe { NolockBox::from_raw(ptr.as_ptr()) })
+    }
+}

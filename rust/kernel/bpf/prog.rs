@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! BPF programs and the functions in them.
+
+use crate::{
+    bindings,
+    error::from_err_ptr,
+    ffi::c_void,
+    prelude::*,
+    types::Opaque, //
+};
+
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+
+/// A BPF program, which may be on its way out: its reference count can be zero.
+///
+/// Wraps the kernel's C `struct bpf_prog`. Not an
+/// [`AlwaysRefCounted`](crate::sync::aref::AlwaysRefCounted), since a reference can only be had by
+/// [trying](Prog::try_get).
+#[repr(transparent)]
+pub struct Prog(Opaque<bindings::bpf_prog>);
+
+// SAFETY: Programs are freed by RCU from any context, and shared by all CPUs.
+unsafe impl Send for Prog {}
+// SAFETY: As above; all methods are atomic.
+unsafe impl Sync for Prog {}
+
+impl Prog {
+    /// Creates a reference to a C program.
+    ///
+    /// # Safety
+    ///
+    /// `prog` must be valid for `'a`, as it is while the program runs, for the holder of a
+    /// reference, and for RCU readers (of the Tasks Trace kind for sleepable programs) that found
+    /// it where a reference was held.
+    #[inline]
+    pub unsafe fn from_raw<'a>(prog: *mut bindings::bpf_prog) -> &'a Self {
+        // CAST: `Prog` is transparent over an `Opaque<bpf_prog>`.
+        // SAFETY: By the safety requirement.
+        unsafe { &*prog.cast::<Self>() }
+    }
+
+    /// Returns the C program.
+    #[inline]
+    pub fn as_ptr(&self) -> *mut bindings::bpf_prog {
+        self.0.get()
+    }
+
+    /// Takes a reference; [`ENOENT`] if the last one is gone. Callable in any context.
+    #[inline]
+    pub fn try_get(&self) -> Result<ProgRef> {
+        // SAFETY: A `&Prog` is a valid program.
+        let prog = from_err_ptr(unsafe { bindings::bpf_prog_inc_not_zero(self.as_ptr()) })?;
+
+        // SAFETY: On success this is the program, with a reference that is now ours.
+        Ok(unsafe { ProgRef::from_raw(NonNull::new_unchecked(prog)) })
+    }
+}
+
+/// A reference to a BPF program, which keeps it loaded.
+///
+/// Dropping the last reference unloads the program after a grace period; that is allowed in any
+/// context but NMI.
+///
+/// # Invariants
+///
+/// `self.0` is a valid program, and one of its references is owned by `self`.
+pub struct ProgRef(NonNull<bindings::bpf_prog>);
+
+// SAFETY: A reference may be dropped anywhere.
+unsafe impl Send for ProgRef {}
+// SAFETY: It only gives access to a `Prog`, which is `Sync`.
+unsafe impl Sync for ProgRef {}
+
+impl ProgRef {
+    /// Takes over a reference that C or [`Self::into_raw`] gave up.
+    ///
+    /// # Safety
+    ///
+    /// `prog` must be valid, with a reference that nobody else will drop.
+    #[inline]
+    pub unsafe fn from_raw(prog: NonNull<bindings::bpf_prog>) -> Self {
+        // INVARIANT: By the safety requirement.
+        Self(prog)
+    }
+
+    /// Gives up the reference without dropping it.
+    #[inline]
+    pub fn into_raw(self) -> NonNull<bindings::bpf_prog> {
+        ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for ProgRef {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, the reference is ours to drop.
+        unsafe { bindings::bpf_prog_put(self.0.as_ptr()) };
+    }
+}
+
+/// A function of a BPF program that the kernel calls back.
+///
+/// # Invariants
+///
+/// `self.0` is the code of a BPF function that was verified as a callback. It is valid only while
+/// its program is; whoever calls it must know so.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub struct Callback(NonNull<c_void>);
+
+// SAFETY: Code may be called from anywhere.
+unsafe impl Send for Callback {}
+// SAFETY: As above.
+unsafe impl Sync for Callback {}
+
+impl Callback {
+    /// Creates a callback from the pointer that the verifier puts for a `PTR_TO_FUNC` argument.
+    ///
+    /// # Safety
+    ///
+    /// `code` must be such a pointer.
+    #[inline]
+    pub unsafe fn from_raw(code: NonNull<c_void>) -> Self {
+        // INVARIANT: By the safety requirement.
+        Self(code)
+    }
+
+    /// Returns the address of the code.
+    #[inline]
+    pub fn as_ptr(self) -> *mut c_void {
+        self.0.as_ptr()
+    }
+
+    /// Calls the function for an element of a map, as timer callbacks are.
+    ///
+    /// # Safety
+    ///
+    /// - The program must be valid until this returns.
+    /// - The context must be one for which the verifier has admitted the callback, and `map`, `key`
+    ///   and `value` be what it took them for: a map, and the key and value of an element of it
+    ///   that stay valid until this returns.
+    #[inline]
+    pub unsafe fn call(self, map: &super::Map, key: *mut c_void, value: *mut c_void) -> u64 {
+        // SAFETY: All BPF functions have this type, `bpf_callback_t`.
+        let code: unsafe extern "C" fn(u64, u64, u64, u64, u64) -> u64 =
+            unsafe { core::mem::transmute(self.0) };
+
+        // SAFETY: By the type invariants this is a BPF function; the rest is the caller's promise.
+        unsafe { code(map.as_ptr() as u64, key as u64, value as u64, 0, 0) }
+    }
+}

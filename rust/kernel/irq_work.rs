@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Work that is handed to hard interrupt context.
+//!
+//! An [`IrqWork`] may be queued in any context, NMI included. It runs soon afterwards on the same
+//! CPU, in hard interrupt context with interrupts off (on `PREEMPT_RT`: in a thread).
+//!
+//! A work is queued through a reference that lasts for ever, as one to a static does.
+//!
+//! C header: [`include/linux/irq_work.h`](srctree/include/linux/irq_work.h)
+//!
+//! # Examples
+//!
+//! ```
+//! use kernel::irq_work::{IrqWork, IrqWorkItem};
+//! use kernel::sync::{atomic::{Atomic, Relaxed}};
+//!
+//! struct Counter {
+//!     work: IrqWork<Counter>,
+//!     runs: Atomic<i32>,
+//! }
+//!
+//! kernel::impl_has_irq_work! {
+//!     impl HasIrqWork for Counter { self.work }
+//! }
+//!
+//! impl IrqWorkItem for Counter {
+//!     fn run(&'static self) {
+//!         self.runs.fetch_add(1, Relaxed);
+//!     }
+//! }
+//!
+//! static COUNTER: Counter = Counter { work: IrqWork::new(), runs: Atomic::new(0) };
+//!
+//! assert!(IrqWork::queue(&COUNTER));
+//! IrqWork::sync(&COUNTER);
+//! assert_eq!(COUNTER.runs.load(Relaxed), 1);
+//! ```
+
+use crate::{
+    bindings,
+    types::Opaque, //
+};
+
+use core::marker::PhantomData;
+
+/// Items that an [`IrqWork`] runs for.
+pub trait IrqWorkItem: HasIrqWork + Sync + 'static {
+    /// Called on the CPU that queued the work, in hard interrupt context.
+    ///
+    /// The work may be queued again from here, and runs again then.
+    fn run(&'static self);
+}
+
+/// Declares that a type has an [`IrqWork`] field.
+///
+/// Implemented with [`impl_has_irq_work!`](crate::impl_has_irq_work).
+///
+/// # Safety
+///
+/// The two methods must be inverses of each other and name a field of `Self`.
+pub unsafe trait HasIrqWork: Sized {
+    /// Returns a pointer to the work in `this`.
+    ///
+    /// # Safety
+    ///
+    /// `this` must point at a live `Self`.
+    unsafe fn raw_get_work(this: *const Self) -> *const IrqWork<Self>;
+
+    /// Returns a pointer to the item that has `work`.
+    ///
+    /// # Safety
+    ///
+    /// `work` must point at the work field of a `Self`.
+    unsafe fn work_container_of(work: *mut IrqWork<Self>) -> *mut Self;
+}
+
+/// Implements [`HasIrqWork`](crate::irq_work::HasIrqWork); see the module's example.
+#[macro_export]
+macro_rules! impl_has_irq_work {
+    (impl HasIrqWork for $self:ty { self.$field:ident }) => {
+        // SAFETY: The pointers only type-check if the field is an `IrqWork<Self>`.
+        unsafe impl $crate::irq_work::HasIrqWork for $self {
+            #[inline]
+            unsafe fn raw_get_work(this: *const Self) -> *const $crate::irq_work::IrqWork<Self> {
+                // SAFETY: The caller promises that `this` is live.
+                unsafe { &raw const (*this).$field }
+            }
+
+            #[inline]
+            unsafe fn work_container_of(
+                work: *mut $crate::irq_work::IrqWork<Self>,
+            ) -> *mut Self {
+                // SAFETY: The caller promises that `work` is this field of a `Self`.
+                unsafe { $crate::container_of!(work, Self, $field) }
+            }
+        }
+    };
+}
+
+/// A work that runs [`IrqWorkItem::run`] of the item that it is a field of.
+///
+/// Wraps the kernel's C `struct irq_work`.
+///
+/// # Invariants
+///
+/// `self.work` is an initialized `irq_work` whose function is [`run_item`] for `T`.
+#[repr(transparent)]
+pub struct IrqWork<T> {
+    work: Opaque<bindings::irq_work>,
+    _item: PhantomData<T>,
+}
+
+// SAFETY: The C side synchronizes all access to an `irq_work`.
+unsafe impl<T> Send for IrqWork<T> {}
+// SAFETY: As above.
+unsafe impl<T> Sync for IrqWork<T> {}
+
+impl<T: IrqWorkItem> IrqWork<T> {
+    /// Creates a work that is not queued.
+    pub const fn new() -> Self {
+        // SAFETY: All zeroes is a valid C `struct irq_work`, and is what `IRQ_WORK_INIT()` gives
+        // apart from the function.
+        let mut work: bindings::irq_work = unsafe { core::mem::zeroed() };
+
+        work.func = Some(run_item::<T>);
+        // INVARIANT: As set up above.
+        Self {
+            work: Opaque::new(work),
+            _item: PhantomData,
+        }
+    }
+
+    fn raw(item: &'static T) -> *mut bindings::irq_work {
+        // SAFETY: `item` is live.
+        let work = unsafe { T::raw_get_work(item) };
+
+        // CAST: `IrqWork` is transparent over an `Opaque<irq_work>`.
+        Opaque::cast_into(work.cast::<Opaque<bindings::irq_work>>())
+    }
+
+    /// Queues the work on this CPU; may be called in any context.
+    ///
+    /// Returns `false` if it was already queued and did not begin to run yet; that run then sees
+    /// all that was written before this call.
+    #[inline]
+    pub fn queue(item: &'static T) -> bool {
+        // SAFETY: The work is initialized by its invariants and lives for ever.
+        unsafe { bindings::irq_work_queue(Self::raw(item)) }
+    }
+
+    /// Waits until the work is neither queued nor running; may sleep.
+    pub fn sync(item: &'static T) {
+        // SAFETY: The work is initialized by its invariants and lives for ever.
+        unsafe { bindings::irq_work_sync(Self::raw(item)) }
+    }
+}
+
+impl<T: IrqWorkItem> Default for IrqWork<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// # Safety
+///
+/// Only to be called by C, with the `irq_work` of an [`IrqWork<T>`] that [`IrqWork::queue`] queued.
+unsafe extern "C" fn run_item<T: IrqWorkItem>(work: *mut bindings::irq_work) {
+    // CAST: `IrqWork` is transparent over an `Opaque<irq_work>`.
+    // SAFETY: The work was queued as a field of a `&'static T`.
+    let item = unsafe { &*T::work_container_of(work.cast::<IrqWork<T>>()) };
+
+    item.run();
+}

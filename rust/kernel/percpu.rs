@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Static per-CPU variables.
+//!
+//! [`define_per_cpu!`](crate::define_per_cpu) defines a variable of which every possible CPU has
+//! its own copy. Copies are only ever handed out as shared references, so the type must be
+//! [`Sync`]: another CPU, or an interrupt on this one, may use the same copy at any time. That
+//! makes all of this safe without disabling preemption; who needs to stay on the CPU whose copy
+//! they got must see to that on their own.
+//!
+//! For built-in code only: the variables of modules are not supported.
+//!
+//! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
+//!
+//! # Examples
+//!
+//! ```
+//! use kernel::cpu::CpuId;
+//! use kernel::sync::atomic::{Atomic, Relaxed};
+//!
+//! kernel::define_per_cpu! {
+//!     /// How often each CPU was here.
+//!     static VISITS: Atomic<i32> = Atomic::new(0);
+//! }
+//!
+//! VISITS.this_cpu().fetch_add(1, Relaxed);
+//!
+//! let zero = CpuId::from_i32(0).ok_or(EINVAL)?;
+//! assert!(VISITS.on_cpu(zero).load(Relaxed) <= 1);
+//! # Ok::<(), Error>(())
+//! ```
+
+use crate::{
+    bindings,
+    cpu::CpuId, //
+};
+
+/// A static per-CPU variable, defined with [`define_per_cpu!`](crate::define_per_cpu).
+///
+/// # Invariants
+///
+/// `self.0` is the address of a `T` in the per-CPU section of the kernel image. That is not an
+/// object that may be used: the copies are, and each is initialized to the same bytes.
+pub struct PerCpu<T: Sync + 'static>(*const T);
+
+// SAFETY: A `PerCpu<T>` only gives shared references to `T`, which is `Sync`.
+unsafe impl<T: Sync> Send for PerCpu<T> {}
+// SAFETY: As above.
+unsafe impl<T: Sync> Sync for PerCpu<T> {}
+
+impl<T: Sync> PerCpu<T> {
+    /// Creates the handle to a per-CPU variable; used by [`define_per_cpu!`](crate::define_per_cpu).
+    ///
+    /// # Safety
+    ///
+    /// `template` must be the address of an initialized static in the section `.data..percpu` of
+    /// the kernel image, of which the address is never used otherwise.
+    #[doc(hidden)]
+    pub const unsafe fn new(template: *const T) -> Self {
+        // INVARIANT: By the safety requirement.
+        Self(template)
+    }
+
+    /// Returns the copy of the CPU that this runs on.
+    ///
+    /// With preemption on, that may be another CPU by the time that the copy is used.
+    #[inline]
+    pub fn this_cpu(&self) -> &'static T {
+        // SAFETY: By the type invariants, this is a per-CPU address.
+        let copy = unsafe { bindings::raw_cpu_ptr(self.0.cast_mut().cast()) };
+
+        // CAST: The copy of a `T` is a `T`.
+        // SAFETY: By the type invariants the copy is initialized; it lives as long as the kernel,
+        // and all references to it are shared ones.
+        unsafe { &*copy.cast::<T>() }
+    }
+
+    /// Returns the copy of `cpu`, which may be offline.
+    #[inline]
+    pub fn on_cpu(&self, cpu: CpuId) -> &'static T {
+        // SAFETY: By the type invariants this is a per-CPU address, and a `CpuId` is within
+        // `nr_cpu_ids`.
+        let copy = unsafe {
+            bindings::per_cpu_ptr(self.0.cast_mut().cast(), cpu.as_u32() as crate::ffi::c_int)
+        };
+
+        // CAST: The copy of a `T` is a `T`.
+        // SAFETY: As in `this_cpu()`.
+        unsafe { &*copy.cast::<T>() }
+    }
+}
+
+/// Defines a static [`PerCpu`](crate::percpu::PerCpu); see the [module](crate::percpu).
+///
+/// The initial value must be a constant, and its type must be [`Sync`].
+#[macro_export]
+macro_rules! define_per_cpu {
+    ($(#[$attr:meta])* $vis:vis static $name:ident: $ty:ty = $init:expr;) => {
+        $(#[$attr])*
+        $vis static $name: $crate::percpu::PerCpu<$ty> = {
+            #[link_section = ".data..percpu"]
+            static TEMPLATE: $ty = $init;
+
+            // SAFETY: `TEMPLATE` is in that section, and its name is not visible elsewhere.
+            unsafe { $crate::percpu::PerCpu::new(&raw const TEMPLATE) }
+        };
+    };
+}

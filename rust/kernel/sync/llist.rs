@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lock-less singly linked lists.
+//!
+//! Any number of producers add items in any context, NMI included; a consumer takes all of them at
+//! once. The list is intrusive and owns what is on it: [`push`] takes an [`LlistItem`], which is
+//! some owning pointer, and [`take_all`] gives it back.
+//!
+//! C header: [`include/linux/llist.h`](srctree/include/linux/llist.h)
+//!
+//! [`push`]: Llist::push
+//! [`take_all`]: Llist::take_all
+//!
+//! # Examples
+//!
+//! ```
+//! use kernel::sync::llist::{self, Llist, LlistNode};
+//!
+//! struct Event {
+//!     node: LlistNode,
+//!     id: u32,
+//! }
+//!
+//! kernel::impl_has_llist_node! {
+//!     impl HasLlistNode for Event { self.node }
+//! }
+//!
+//! let list = Llist::<KBox<Event>>::new();
+//! assert!(list.push(KBox::new(Event { node: LlistNode::new(), id: 1 }, GFP_KERNEL)?));
+//! // It was not empty any more.
+//! assert!(!list.push(KBox::new(Event { node: LlistNode::new(), id: 2 }, GFP_KERNEL)?));
+//!
+//! // The oldest comes first.
+//! let mut batch = list.take_all();
+//! assert_eq!(batch.next().map(|event| event.id), Some(1));
+//! assert_eq!(batch.next().map(|event| event.id), Some(2));
+//! assert!(batch.next().is_none());
+//! assert!(list.take_all().next().is_none());
+//! # Ok::<(), Error>(())
+//! ```
+
+use crate::{
+    alloc::{
+        Allocator,
+        Box, //
+    },
+    bindings,
+    types::Opaque, //
+};
+
+use core::{
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+
+/// Links an item into a [`Llist`].
+///
+/// Wraps the kernel's C `struct llist_node`.
+#[repr(transparent)]
+pub struct LlistNode(Opaque<bindings::llist_node>);
+
+impl LlistNode {
+    /// Creates a node that is on no list.
+    #[inline]
+    pub const fn new() -> Self {
+        Self(Opaque::new(bindings::llist_node {
+            next: ptr::null_mut(),
+        }))
+    }
+
+    /// Returns a pointer to the C node.
+    ///
+    /// # Safety
+    ///
+    /// `this` must point at a live allocation of a [`LlistNode`].
+    #[inline]
+    pub const unsafe fn raw_get(this: *const Self) -> *mut bindings::llist_node {
+        // CAST: `LlistNode` is transparent over an `Opaque<llist_node>`.
+        Opaque::cast_into(this.cast::<Opaque<bindings::llist_node>>())
+    }
+}
+
+impl Default for LlistNode {
+    #[inline]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: Only the list that an item is on accesses its node, with atomic operations.
+unsafe impl Send for LlistNode {}
+// SAFETY: As above; a shared reference gives no access to the node.
+unsafe impl Sync for LlistNode {}
+
+/// Owning pointers that a [`Llist`] can hold.
+///
+/// # Safety
+///
+/// - [`into_node`] must return a pointer to a valid `llist_node` that nothing but the list accesses
+///   until the pointer is passed to [`from_node`].
+/// - [`from_node`] must be the inverse of [`into_node`].
+///
+/// [`into_node`]: LlistItem::into_node
+/// [`from_node`]: LlistItem::from_node
+pub unsafe trait LlistItem: Sized + Send {
+    /// Gives the item up and returns the node that stands for it.
+    fn into_node(self) -> NonNull<bindings::llist_node>;
+
+    /// Takes the item back.
+    ///
+    /// # Safety
+    ///
+    /// `node` must come from [`into_node`](LlistItem::into_node), and must be passed here once.
+    unsafe fn from_node(node: NonNull<bindings::llist_node>) -> Self;
+}
+
+/// Declares that a type has a [`LlistNode`] field, so that a `Box` of it can be on a [`Llist`].
+///
+/// Implemented with [`impl_has_llist_node!`](crate::impl_has_llist_node).
+///
+/// # Safety
+///
+/// The two methods must be inverses of each other and name a field of `Self`.
+pub unsafe trait HasLlistNode {
+    /// Returns a pointer to the node in `this`.
+    ///
+    /// # Safety
+    ///
+    /// `this` must point at a live `Self`.
+    unsafe fn raw_get_node(this: *mut Self) -> *mut LlistNode;
+
+    /// Returns a pointer to the item that has `node`.
+    ///
+    /// # Safety
+    ///
+    /// `node` must point at the node field of a `Self`.
+    unsafe fn node_container_of(node: *mut LlistNode) -> *mut Self;
+}
+
+/// Implements [`HasLlistNode`](crate::sync::llist::HasLlistNode); see the module's example.
+#[macro_export]
+macro_rules! impl_has_llist_node {
+    (impl HasLlistNode for $self:ty { self.$field:ident }) => {
+        // SAFETY: The pointers only type-check if the field is a `LlistNode`.
+        unsafe impl $crate::sync::llist::HasLlistNode for $self {
+            #[inline]
+            unsafe fn raw_get_node(this: *mut Self) -> *mut $crate::sync::llist::LlistNode {
+                // SAFETY: The caller promises that `this` is live.
+                unsafe { &raw mut (*this).$field }
+            }
+
+            #[inline]
+            unsafe fn node_container_of(node: *mut $crate::sync::llist::LlistNode) -> *mut Self {
+                // SAFETY: The caller promises that `node` is this field of a `Self`.
+                unsafe { $crate::container_of!(node, Self, $field) }
+            }
+        }
+    };
+}
+
+// SAFETY: The box owns the item and with it the node, and `HasLlistNode` gives the inverses.
+unsafe impl<T, A> LlistItem for Box<T, A>
+where
+    T: HasLlistNode + Send,
+    A: Allocator,
+{
+    fn into_node(self) -> NonNull<bindings::llist_node> {
+        // SAFETY: The box was just given up, so the pointer is live.
+        let node = unsafe { LlistNode::raw_get(T::raw_get_node(Box::into_raw(self))) };
+        // SAFETY: A field of a live allocation is not at address zero.
+        unsafe { NonNull::new_unchecked(node) }
+    }
+
+    unsafe fn from_node(node: NonNull<bindings::llist_node>) -> Self {
+        // CAST: A `LlistNode` is transparent over the C node.
+        // SAFETY: The node is the field of a `T` that `into_node` took out of a box.
+        unsafe { Box::from_raw(T::node_container_of(node.as_ptr().cast())) }
+    }
+}
+
+/// A lock-less list of items.
+///
+/// Wraps the kernel's C `struct llist_head`.
+///
+/// # Invariants
+///
+/// Every node on the list came from [`LlistItem::into_node`] of a `P` that was not taken back.
+pub struct Llist<P: LlistItem> {
+    head: Opaque<bindings::llist_head>,
+    _items: PhantomData<P>,
+}
+
+impl<P: LlistItem> Llist<P> {
+    /// Creates an empty list.
+    #[inline]
+    pub const fn new() -> Self {
+        // INVARIANT: No node is on the list.
+        Self {
+            head: Opaque::new(bindings::llist_head {
+                first: ptr::null_mut(),
+            }),
+            _items: PhantomData,
+        }
+    }
+
+    /// Adds an item; may be called in any context.
+    ///
+    /// Returns whether the list was empty before. Fully ordered, so that whoever takes the item
+    /// off sees all that was written before it was added.
+    #[inline]
+    pub fn push(&self, item: P) -> bool {
+        let node = item.into_node();
+
+        // INVARIANT: The node comes from `into_node` just above.
+        // SAFETY: `LlistItem` guarantees a valid node that is now the list's alone.
+        unsafe { bindings::llist_add(node.as_ptr(), self.head.get()) }
+    }
+
+    /// Takes all items off the list, the oldest first; may be called in any context.
+    #[inline]
+    pub fn take_all(&self) -> Batch<P> {
+        // SAFETY: `self.head` is a valid list head.
+        let newest = unsafe { bindings::llist_del_all(self.head.get()) };
+
+        Batch {
+            // INVARIANT: By the invariants of `Llist`, and nobody else has these nodes now.
+            // SAFETY: The nodes are a list of our own.
+            next: unsafe { bindings::llist_reverse_order(newest) },
+            _items: PhantomData,
+        }
+    }
+}
+
+impl<P: LlistItem> Default for Llist<P> {
+    #[inline]
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: LlistItem> Drop for Llist<P> {
+    fn drop(&mut self) {
+        drop(self.take_all());
+    }
+}
+
+// SAFETY: The list owns items, which are `Send`.
+unsafe impl<P: LlistItem> Send for Llist<P> {}
+// SAFETY: All operations are atomic, and only move items, which are `Send`.
+unsafe impl<P: LlistItem> Sync for Llist<P> {}
+
+/// The items taken off a [`Llist`], as an iterator. What is not consumed is dropped.
+///
+/// # Invariants
+///
+/// The nodes from `next` on came from [`LlistItem::into_node`] of a `P`, and are this batch's own.
+pub struct Batch<P: LlistItem> {
+    next: *mut bindings::llist_node,
+    _items: PhantomData<P>,
+}
+
+impl<P: LlistItem> Iterator for Batch<P> {
+    type Item = P;
+
+    #[inline]
+    fn next(&mut self) -> Option<P> {
+        let node = NonNull::new(self.next)?;
+
+        // The item may reuse its node as soon as it is taken back, so step on first.
+        // SAFETY: By the type invariants, `node` is valid and ours.
+        self.next = unsafe { (*node.as_ptr()).next };
+        // SAFETY: By the type invariants; `next` was moved past it, so this happens once.
+        Some(unsafe { P::from_node(node) })
+    }
+}
+
+impl<P: LlistItem> Drop for Batch<P> {
+    fn drop(&mut self) {
+        self.for_each(drop);
+    }
+}

@@ -1,0 +1,42 @@
+# Shared by the front door's shell scripts; sourced, not run.
+# shellcheck shell=bash
+set -euo pipefail
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bpf-timer-rust
+export REPO CACHE
+mkdir -p "$CACHE"
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# lock NAME [DIR]: hold NAME until this process ends, so that a second make
+# waits for the first instead of doing the same work beside it.
+lock() {
+	local fd
+	exec {fd}>"${2:-$CACHE}/$1.lock"
+	if ! flock -n "$fd"; then
+		say "another make is at work on the $1, waiting for it"
+		flock "$fd"
+	fi
+}
+
+# mirror: the machine's own mirror if it is a Debian, else Debian's.
+mirror() {
+	local own=
+	if command -v apt-get >/dev/null; then
+		# shellcheck disable=SC2016 # apt expands these itself
+		own=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' \
+			'Created-By: Packages' | sed -n 's/^Debian Debian //p' | head -n1)
+	fi
+	echo "${MIRROR:-${own:-}}"
+}
+
+# apt_sources: what the toolchain and the kernel source come from.
+apt_sources() {
+	local suite mirror
+	mirror=$(mirror)
+	for suite in trixie trixie-updates trixie-backports; do
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+	done
+}

@@ -1,0 +1,187 @@
+"""What the suites of scripts/test print, read into one form.
+
+Every reader returns a list of Result, one for each test without subtests and
+one for each subtest, and adds a failure of its own, named (run), when what it
+reads is incomplete: a suite that broke never counts as zero failures.
+"""
+import json
+import re
+from dataclasses import dataclass, field
+
+PASS, FAIL, SKIP = "pass", "fail", "skip"
+EXIT = re.compile(r"exit status (\d+)$")
+
+
+@dataclass
+class Result:
+    name: str
+    status: str
+    log: list = field(default_factory=list)
+    known: str = ""     # why it fails with the C timers as well
+
+
+def broken(why, log=()):
+    return Result("(run)", FAIL, [why, *log])
+
+
+def exit_status(lines):
+    """The guest's command ends with a line that says how it ended."""
+    for line in reversed(lines):
+        if match := EXIT.match(line):
+            return int(match[1])
+    return None
+
+
+# "#12/3    timer/name:OK" for a subtest, "#12    timer:OK (SKIP: 1/9)" for a test.
+PROGS_LINE = re.compile(r"#(\d+)(?:/(\d+))? +(\S.*?):(OK|FAIL|SKIP)(?: \(.*\))?$")
+PROGS_SUMMARY = re.compile(r"Summary: (\d+)/(\d+) PASSED, \d+ SKIPPED.*, (\d+)/(\d+) FAILED$")
+PROGS_STATUS = {"OK": PASS, "FAIL": FAIL, "SKIP": SKIP}
+
+
+def read_progs(text, expected):
+    """test_progs' lines; its JSON report names nothing but the failures.
+
+    A log precedes the line of the test or subtest that it belongs to.
+    """
+    results, subtests, log, tests = [], [], [], {}
+    subtest_counts = {PASS: 0, FAIL: 0, SKIP: 0}
+    lines = text.splitlines()
+    summary = None
+    for line in lines:
+        summary = PROGS_SUMMARY.match(line) or summary
+        match = PROGS_LINE.match(line)
+        if not match:
+            log.append(line)
+            continue
+        status = PROGS_STATUS[match[4]]
+        result = Result(match[3], status, log if status == FAIL else [])
+        log = []
+        if match[2]:
+            subtest_counts[status] += 1
+            subtests.append(result)
+            continue
+        tests[result.name] = status
+        # A test fails for its subtests, or for what it found outside of them.
+        if not subtests or status == FAIL and all(sub.status != FAIL for sub in subtests):
+            subtests.append(result)
+        results += subtests
+        subtests = []
+    results += subtests
+    missing = [name for name in expected if name not in tests]
+    failed = sum(1 for status in tests.values() if status == FAIL)
+    counts = (len(tests) - failed, subtest_counts[PASS], failed, subtest_counts[FAIL])
+    if missing:
+        results.append(broken(f"no result of {', '.join(missing)}", log))
+    elif exit_status(lines) not in (0, 1):
+        results.append(broken("test_progs did not come to its end", log))
+    elif not summary or tuple(map(int, summary.groups())) != counts:
+        results.append(broken("the results are not those that test_progs counted", log))
+    return results
+
+
+KTAP_LINE = re.compile(r"(ok|not ok) \d+ (?:- )?(.*?)(?: # (SKIP|TODO)\b ?(.*))?$")
+KTAP_PLAN = re.compile(r"1\.\.(\d+)$")
+
+
+def read_ktap(text):
+    """Flat KTAP as guest-tests.sh prints it: the log of a test precedes its line."""
+    results, log, plan = [], [], None
+    lines = text.splitlines()
+    for line in lines:
+        if match := KTAP_PLAN.match(line):
+            plan = int(match[1])
+        elif match := KTAP_LINE.match(line):
+            status = SKIP if match[3] == "SKIP" else PASS if match[1] == "ok" else FAIL
+            results.append(Result(match[2], status, log if status == FAIL else
+                                  [match[4]] if status == SKIP else []))
+            log = []
+        elif line.startswith("KTAP version "):
+            log = []
+        else:
+            log.append(line.removeprefix("# "))
+    if plan is None:
+        results.append(broken("no KTAP plan", log))
+    elif plan != len(results):
+        results.append(broken(f"{len(results)} results of {plan} planned", log))
+    elif exit_status(lines) not in (0, 1):
+        results.append(broken("the tests did not come to their end", log))
+    return results
+
+
+KUNIT_STATUS = {"PASS": PASS, "SKIP": SKIP}
+
+
+def read_kunit(report, output=""):
+    """The JSON report of kunit.py parse; output is what it said beside it."""
+    try:
+        root = json.loads(report)
+        results = list(_kunit_cases(root, ""))
+        errors = root["misc"]["errors"]
+    except (ValueError, KeyError, TypeError) as error:
+        return [broken(f"kunit.py gave no report: {error!r}", output.splitlines())]
+    if not results:
+        results.append(broken("no KTAP of KUnit on the console", output.splitlines()))
+    elif errors:
+        results.append(broken(f"kunit.py found {errors} errors in the KTAP",
+                              [line for line in output.splitlines() if "ERROR" in line]))
+    return results
+
+
+def _kunit_cases(group, prefix):
+    for sub in group["sub_groups"]:
+        yield from _kunit_cases(sub, f"{prefix}{sub['name']}.")
+    for case in group["test_cases"]:
+        yield Result(prefix + case["name"], KUNIT_STATUS.get(case["status"], FAIL),
+                     [f"kunit.py: {case['status']}"])
+
+
+def read_expectations(text):
+    """Lines of SUITE TEST REASON."""
+    known = {}
+    for line in text.splitlines():
+        if line.strip() and not line.startswith("#"):
+            suite, name, reason = line.split(None, 2)
+            known[suite, name] = reason
+    return known
+
+
+def apply_expectations(suite, results, known):
+    """A failure that stock C has as well stays in sight, as skipped with its reason."""
+    for result in results:
+        if result.status == FAIL and (suite, result.name) in known:
+            result.status, result.known = SKIP, known[suite, result.name]
+
+
+def write_ktap(results):
+    lines = ["KTAP version 1", f"1..{len(results)}"]
+    for number, result in enumerate(results, 1):
+        if result.status == FAIL or result.known:
+            lines += [f"# {line}" for line in result.log]
+        line = f"{'not ok' if result.status == FAIL or result.known else 'ok'} {number} {result.name}"
+        if result.known:
+            line += f" # TODO {result.known}"
+        elif result.status == SKIP:
+            line += " # SKIP " + " ".join(result.log[:1])
+        lines.append(line.rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def count(results):
+    """(passed, failed, skipped)"""
+    return tuple(sum(1 for result in results if result.status == status)
+                 for status in (PASS, FAIL, SKIP))
+
+
+def compare(rust, c):
+    """Rows of (name, Rust's status, C's, whether Rust's is worse)."""
+    rank = {"missing": 0, FAIL: 0, SKIP: 1, PASS: 2}
+    ours = {result.name: result for result in rust}
+    theirs = {result.name: result for result in c}
+    rows = []
+    for name in dict.fromkeys([*theirs, *ours]):
+        pair = [side.get(name, Result(name, "missing")) for side in (ours, theirs)]
+        # What is known to fail now and then says nothing about the difference.
+        known = any(result.known for result in pair)
+        shown = ["known" if result.known else result.status for result in pair]
+        rows.append((name, *shown, not known and rank[pair[0].status] < rank[pair[1].status]))
+    return rows

@@ -1,0 +1,160 @@
+"""python3 -B -m unittest discover scripts"""
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import results as res  # pylint: disable=wrong-import-position
+
+PROGS = """\
+#1       free_timer:OK
+#2/1     timer/arm:OK
+#2/2     timer/stress_nmi: on a PMU:SKIP
+run_one:FAIL:hits unexpected hits: actual 0 != expected 1
+#2/3     timer/cancel:FAIL
+#2       timer:FAIL
+#3       map_in_map:SKIP
+Summary: 2/1 PASSED, 2 SKIPPED, 1/1 FAILED
+exit status 1
+"""
+NAMES = ["free_timer", "timer", "map_in_map"]
+KTAP = """\
+KTAP version 1
+1..3
+ok 1 one
+# it said so
+not ok 2 two
+ok 3 - three # SKIP no perf
+exit status 1
+"""
+
+
+def statuses(results):
+    return [(result.name, result.status) for result in results]
+
+
+class Progs(unittest.TestCase):
+    def test_results(self):
+        results = res.read_progs(PROGS, NAMES)
+        self.assertEqual(statuses(results), [
+            ("free_timer", "pass"), ("timer/arm", "pass"),
+            ("timer/stress_nmi: on a PMU", "skip"), ("timer/cancel", "fail"),
+            ("map_in_map", "skip")])
+        self.assertIn("actual 0", results[3].log[0])
+        self.assertEqual(res.count(results), (2, 1, 2))
+
+    def test_failure_outside_of_subtests(self):
+        text = "#1/1     a/b:OK\nsaid\n#1       a:FAIL\nSummary: 0/1 PASSED, 0 SKIPPED, 1/0 FAILED\nexit status 1\n"
+        self.assertEqual(statuses(res.read_progs(text, ["a"])), [("a/b", "pass"), ("a", "fail")])
+
+    def test_ended_early(self):
+        results = res.read_progs(PROGS.split("#3")[0] + "Caught signal #11!\nexit status 139\n", NAMES)
+        self.assertEqual(results[-1].name, "(run)")
+        self.assertEqual(results[-1].log[:2], ["no result of map_in_map", "Caught signal #11!"])
+
+    def test_nothing(self):
+        self.assertEqual(statuses(res.read_progs("", NAMES)), [("(run)", "fail")])
+        self.assertEqual(statuses(res.read_progs("exit status 2\n", [])), [("(run)", "fail")])
+
+    def test_no_exit_status(self):
+        text = PROGS.replace("exit status 1\n", "")
+        self.assertEqual(res.count(res.read_progs(text, NAMES)), (2, 2, 2))
+
+    def test_lost_line(self):
+        text = PROGS.replace("#2/1     timer/arm:OK\n", "")
+        self.assertIn("not those", res.read_progs(text, NAMES)[-1].log[0])
+
+
+class Ktap(unittest.TestCase):
+    def test_results(self):
+        results = res.read_ktap(KTAP)
+        self.assertEqual(statuses(results), [("one", "pass"), ("two", "fail"), ("three", "skip")])
+        self.assertEqual(results[1].log, ["it said so"])
+        self.assertEqual(results[2].log, ["no perf"])
+
+    def test_broken(self):
+        for text in ("", "1..0\n", KTAP.replace("1..3", "1..4"), KTAP.replace("1..3\n", ""),
+                     KTAP.replace("exit status 1", "exit status 127")):
+            self.assertEqual(statuses(res.read_ktap(text))[-1], ("(run)", "fail"), text)
+
+    def test_written_form_is_read_back(self):
+        results = res.read_ktap(KTAP)
+        again = res.read_ktap(res.write_ktap(results) + "exit status 1\n")
+        self.assertEqual(again, results)
+
+
+class Kunit(unittest.TestCase):
+    @staticmethod
+    def report(cases, errors=0):
+        suite = {"name": "rust_timer", "sub_groups": [], "test_cases": cases}
+        return json.dumps({"name": "KUnit Test Group", "sub_groups": [suite] if cases else [],
+                           "test_cases": [], "misc": {"errors": errors}})
+
+    def test_results(self):
+        cases = [{"name": "a", "status": "PASS"}, {"name": "b", "status": "SKIP"},
+                 {"name": "c", "status": "ERROR"}, {"name": "d", "status": "FAIL"}]
+        self.assertEqual(statuses(res.read_kunit(self.report(cases))), [
+            ("rust_timer.a", "pass"), ("rust_timer.b", "skip"),
+            ("rust_timer.c", "fail"), ("rust_timer.d", "fail")])
+
+    def test_broken(self):
+        one = [{"name": "a", "status": "PASS"}]
+        for report in ("", "{}", "[]", '{"misc": ', self.report([]), self.report(one, errors=1)):
+            self.assertEqual(statuses(res.read_kunit(report))[-1], ("(run)", "fail"), report)
+
+
+class Sums(unittest.TestCase):
+    def test_expectations(self):
+        known = res.read_expectations("# why\nupstream timer/cancel slow under TCG\n")
+        results = res.read_progs(PROGS, NAMES)
+        res.apply_expectations("upstream", results, known)
+        self.assertEqual(res.count(results), (2, 0, 3))
+        self.assertIn("not ok 4 timer/cancel # TODO slow under TCG", res.write_ktap(results))
+        self.assertFalse(any(worse for *_, worse in res.compare(results, res.read_ktap("1..0\n"))
+                             if _[0] == "timer/cancel"))
+
+    def test_only_what_failed_is_expected(self):
+        results = [res.Result("a", res.PASS)]
+        res.apply_expectations("upstream", results, {("upstream", "a"): "why"})
+        self.assertEqual((results[0].status, results[0].known), (res.PASS, ""))
+
+    def test_compare(self):
+        c = [res.Result("a", "pass"), res.Result("b", "pass"), res.Result("c", "skip"), res.Result("d", "fail")]
+        rust = [res.Result("a", "pass"), res.Result("c", "pass"), res.Result("d", "fail"), res.Result("e", "pass")]
+        self.assertEqual([row[0] for row in res.compare(rust, c) if row[3]], ["b"])
+
+
+class GuestTests(unittest.TestCase):
+    """The framework of guest-tests.sh, with cases of its own."""
+
+    def run_cases(self, cases):
+        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest-tests.sh")
+        with open(path, encoding="ascii") as file:
+            head, tail = file.read().split("run_case() {")
+        script = head.replace("test_", "unused_") + cases + "\nrun_case() {" + tail
+        self.file = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"guest-tests-{os.getpid()}.sh")
+        with open(self.file, "w", encoding="ascii") as file:
+            file.write(script)
+        self.addCleanup(os.remove, self.file)
+        done = subprocess.run(["bash", self.file], env={**os.environ, "LIMIT": "1"}, text=True,
+                              check=False, stdout=subprocess.PIPE)
+        return res.read_ktap(f"{done.stdout}exit status {done.returncode}\n")
+
+    def test_cases(self):
+        results = self.run_cases("""
+test_a() { echo fine; }
+test_b() { false; echo not reached; }
+test_c() { skip no such thing; }
+test_d() { sleep 9; }
+test_e() { return 4; }
+""")
+        self.assertEqual(statuses(results), [("a", "pass"), ("b", "fail"), ("c", "skip"),
+                                             ("d", "fail"), ("e", "fail")])
+        self.assertNotIn("not reached", results[1].log)
+        self.assertIn("no end in 1 s", results[3].log)
+
+
+if __name__ == "__main__":
+    unittest.main()

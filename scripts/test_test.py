@@ -1,0 +1,108 @@
+"""scripts/test as a whole, with a VM that only says what it is told to."""
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# Takes the console from a file as QEMU would write it.
+VM = """#!/bin/sh
+while [ "$1" != --console ]; do shift; done
+cat "$FAKE/console" >"$2"
+cat "$FAKE/output"
+exit "$(cat "$FAKE/status")"
+"""
+KUNIT = """import os, shutil, sys
+report = [arg for arg in sys.argv if arg.startswith("--json=")][0].split("=")[1]
+shutil.copy(os.environ["FAKE"] + "/report", report)
+"""
+OUTPUT = "#1 timer:OK\nSummary: 1/0 PASSED, 0 SKIPPED, 0/0 FAILED\nexit status 0\n"
+KTAP = "KTAP version 1\n1..2\nok 1 a\nok 2 b # SKIP why\nexit status 0\n"
+REPORT = json.dumps({"name": "", "sub_groups": [], "misc": {"errors": 0},
+                     "test_cases": [{"name": "a", "status": "PASS"}]})
+
+
+class Whole(unittest.TestCase):
+    def setUp(self):
+        self.fake = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.fake)
+        for path in ("test", "results.py", "step"):
+            os.makedirs(f"{self.fake}/scripts", exist_ok=True)
+            shutil.copy(f"{HERE}/{path}", f"{self.fake}/scripts/")
+        self.program("scripts/vm", VM)
+        self.program("scripts/source", '#!/bin/sh\necho "$FAKE/tree"\n')
+        self.program("scripts/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer >"$2/tests.txt"\n')
+        self.program("tree/tools/testing/kunit/kunit.py", KUNIT)
+        for flavor in ("rust", "c"):
+            self.program(f"build/{flavor}/arch/x86/boot/bzImage", "")
+        self.say(status="0", output=OUTPUT, console="", report=REPORT)
+
+    def program(self, path, text):
+        path = f"{self.fake}/{path}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
+
+    def say(self, **files):
+        for name, text in files.items():
+            with open(f"{self.fake}/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+
+    def run_test(self, *args):
+        done = subprocess.run([sys.executable, "-B", f"{self.fake}/scripts/test", *args], text=True,
+                              check=False, capture_output=True, env={**os.environ, "FAKE": self.fake})
+        self.out = done.stdout
+        return done.returncode, done.stdout.splitlines()[-1] if done.stdout else done.stderr
+
+    def test_passes(self):
+        self.assertEqual(self.run_test("upstream"), (0, "1 passed, 0 failed, 0 skipped"))
+        self.assertEqual(self.run_test("kunit"), (0, "1 passed, 0 failed, 0 skipped"))
+        self.say(output=KTAP)
+        self.assertEqual(self.run_test("sample"), (0, "1 passed, 0 failed, 1 skipped"))
+        with open(f"{self.fake}/build/results/rust/sample.ktap", encoding="ascii") as file:
+            self.assertIn("ok 2 b # SKIP why", file.read())
+
+    def test_every_way_the_vm_fails(self):
+        for status in ("124", "125", "126", "1"):
+            self.say(status=status)
+            for suite in ("upstream", "kunit"):
+                self.assertEqual(self.run_test(suite), (1, "1 passed, 1 failed, 0 skipped"))
+                self.assertIn("FAILED: ", self.out)
+
+    def test_no_boot_leaves_no_results_of_before(self):
+        self.assertEqual(self.run_test("kunit", "upstream")[0], 0)
+        self.say(status="125", output="", report="")
+        self.assertEqual(self.run_test("kunit", "upstream"), (1, "0 passed, 4 failed, 0 skipped"))
+
+    def test_build_failure(self):
+        self.program("scripts/selftests", "#!/bin/sh\nexit 1\n")
+        self.assertEqual(self.run_test("upstream"), (1, "0 passed, 1 failed, 0 skipped"))
+
+    def test_only_skips_is_no_success(self):
+        self.say(output="KTAP version 1\n1..1\nok 1 a # SKIP why\nexit status 0\n")
+        self.assertEqual(self.run_test("sample"), (1, "0 passed, 0 failed, 1 skipped"))
+
+    def test_known_failure(self):
+        self.say(output="1..2\nnot ok 1 a\nok 2 b\nexit status 1\n")
+        self.assertEqual(self.run_test("sample")[0], 1)
+        self.say(**{"scripts/upstream-expect.txt": "sample a slow\n"})
+        self.assertEqual(self.run_test("sample"), (0, "1 passed, 0 failed, 1 skipped"))
+        self.assertIn("known: sample, rust: a: slow", self.out)
+
+    def test_compare(self):
+        status, last = self.run_test("--compare", "upstream")
+        self.assertEqual((status, last), (0, "2 passed, 0 failed, 0 skipped"))
+        self.assertIn("timer    pass    pass\n", self.out)
+
+    def test_usage(self):
+        self.assertEqual(self.run_test("nonesuch")[0], 2)
+        self.assertIn("no kernel in build/debug", self.run_test("--flavor", "debug")[1])
+
+
+if __name__ == "__main__":
+    unittest.main()
