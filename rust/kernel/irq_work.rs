@@ -88,9 +88,7 @@ macro_rules! impl_has_irq_work {
             }
 
             #[inline]
-            unsafe fn work_container_of(
-                work: *mut $crate::irq_work::IrqWork<Self>,
-            ) -> *mut Self {
+            unsafe fn work_container_of(work: *mut $crate::irq_work::IrqWork<Self>) -> *mut Self {
                 // SAFETY: The caller promises that `work` is this field of a `Self`.
                 unsafe { $crate::container_of!(work, Self, $field) }
             }

@@ -49,7 +49,7 @@ unsafe impl<T: Sync> Send for PerCpu<T> {}
 unsafe impl<T: Sync> Sync for PerCpu<T> {}
 
 impl<T: Sync> PerCpu<T> {
-    /// Creates the handle to a per-CPU variable; used by [`define_per_cpu!`](crate::define_per_cpu).
+    /// Creates the handle; only for [`define_per_cpu!`](crate::define_per_cpu).
     ///
     /// # Safety
     ///

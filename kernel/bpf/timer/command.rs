@@ -161,7 +161,9 @@ impl CommandWord {
 
     #[inline]
     fn change(&self, old: u64, new: Command) -> bool {
-        self.0.cmpxchg(old as i64, new.encode() as i64, Full).is_ok()
+        self.0
+            .cmpxchg(old as i64, new.encode() as i64, Full)
+            .is_ok()
     }
 
     #[inline]
@@ -235,5 +237,104 @@ impl CommandWord {
                 }
             }
         }
+    }
+}
+
+#[cfg(CONFIG_KUNIT)]
+#[kunit_tests(bpf_timer_command)]
+mod tests {
+    use super::*;
+
+    fn start(nsecs: u64, absolute: bool, pinned: bool) -> Op {
+        Op::Start(Start {
+            nsecs,
+            absolute,
+            pinned,
+        })
+    }
+
+    #[test]
+    fn commands_survive_encoding() {
+        for absolute in [false, true] {
+            for pinned in [false, true] {
+                for nsecs in [0, 8, 1 << 40, u64::MAX & !7] {
+                    let command = Command::Pending(start(nsecs, absolute, pinned));
+                    assert_eq!(Command::decode(command.encode()), command);
+                }
+            }
+        }
+        for command in [
+            Command::Idle,
+            Command::Queued,
+            Command::Pending(Op::Cancel),
+            Command::Dead,
+        ] {
+            assert_eq!(Command::decode(command.encode()), command);
+        }
+    }
+
+    #[test]
+    fn times_are_rounded_up() {
+        for (nsecs, stored) in [(1, 8), (7, 8), (8, 8), (9, 16), (u64::MAX, u64::MAX & !7)] {
+            let command = Command::Pending(start(nsecs, false, false));
+            let expected = Command::Pending(start(stored, false, false));
+            assert_eq!(Command::decode(command.encode()), expected);
+        }
+    }
+
+    #[test]
+    fn first_post_queues_and_last_wins() {
+        let word = CommandWord::new();
+
+        assert_eq!(word.post(start(8, false, false)), Ok(Handover::Caller));
+        assert_eq!(word.post(Op::Cancel), Ok(Handover::Drain));
+        assert_eq!(word.take(), Work::Do(Op::Cancel));
+        // While the drain is at it, a post still leaves it to the drain.
+        assert_eq!(word.post(start(16, true, true)), Ok(Handover::Drain));
+        assert_eq!(word.take(), Work::Do(start(16, true, true)));
+        assert_eq!(word.take(), Work::Done);
+        assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
+    }
+
+    #[test]
+    fn direct_operations_supersede() {
+        let word = CommandWord::new();
+
+        assert_eq!(word.supersede(), Ok(None));
+        assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
+        assert_eq!(word.supersede(), Ok(Some(Op::Cancel)));
+        assert_eq!(word.supersede(), Ok(None));
+        // The timer is still on the queue.
+        assert_eq!(word.post(Op::Cancel), Ok(Handover::Drain));
+        assert_eq!(word.supersede(), Ok(Some(Op::Cancel)));
+        assert_eq!(word.take(), Work::Done);
+    }
+
+    #[test]
+    fn dead_is_final() {
+        let word = CommandWord::new();
+
+        assert!(!word.is_dead());
+        assert_eq!(word.kill(), Handover::Caller);
+        assert!(word.is_dead());
+        assert_eq!(word.post(Op::Cancel), Err(ENOENT));
+        assert_eq!(word.supersede(), Err(ENOENT));
+        assert_eq!(word.take(), Work::Bury);
+        assert!(word.is_dead());
+    }
+
+    #[test]
+    fn death_on_a_queue_is_left_to_the_drain() {
+        let word = CommandWord::new();
+
+        assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
+        assert_eq!(word.kill(), Handover::Drain);
+        assert_eq!(word.take(), Work::Bury);
+
+        let word = CommandWord::new();
+        assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
+        assert_eq!(word.take(), Work::Do(Op::Cancel));
+        assert_eq!(word.kill(), Handover::Drain);
+        assert_eq!(word.take(), Work::Bury);
     }
 }

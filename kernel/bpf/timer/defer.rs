@@ -18,8 +18,7 @@ use crate::{
 };
 
 use kernel::{
-    bindings,
-    interrupt,
+    bindings, interrupt,
     irq_work::{
         IrqWork,
         IrqWorkItem, //

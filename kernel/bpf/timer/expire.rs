@@ -44,7 +44,7 @@ impl DynHrTimerCallback for Timer {
             let running = RUNNING.this_cpu();
             let mut index = 0;
 
-            // SAFETY: By the type invariants of `Timer`, this is the value of an element of the map.
+            // SAFETY: By the type invariants of `Timer` this is the value of an element of the map.
             let key = unsafe { self.map().key_of_value(self.value, &mut index) };
 
             running.store(ptr::from_ref(self).cast_mut(), Relaxed);

@@ -43,7 +43,7 @@ fn to_register(result: Result<u64>) -> u64 {
 /// Only to be called by a BPF program; the verifier has checked that `timer` is the one in a value
 /// of `map`.
 #[export]
-pub unsafe extern "C" fn bpf_timer_init(
+pub(crate) unsafe extern "C" fn bpf_timer_init(
     timer: u64,
     map: u64,
     flags: u64,
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn bpf_timer_init(
 /// Only to be called by a BPF program; the verifier has checked `timer`, put the code of a callback
 /// into `callback`, and the `struct bpf_prog_aux` of the program that both belong to into `aux`.
 #[export]
-pub unsafe extern "C" fn bpf_timer_set_callback(
+pub(crate) unsafe extern "C" fn bpf_timer_set_callback(
     timer: u64,
     callback: u64,
     aux: u64,
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn bpf_timer_set_callback(
 ///
 /// Only to be called by a BPF program; the verifier has checked `timer`.
 #[export]
-pub unsafe extern "C" fn bpf_timer_start(
+pub(crate) unsafe extern "C" fn bpf_timer_start(
     timer: u64,
     nsecs: u64,
     flags: u64,
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn bpf_timer_start(
 ///
 /// Only to be called by a BPF program; the verifier has checked `timer`.
 #[export]
-pub unsafe extern "C" fn bpf_timer_cancel(
+pub(crate) unsafe extern "C" fn bpf_timer_cancel(
     timer: u64,
     _r2: u64,
     _r3: u64,
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn bpf_timer_cancel(
 ///
 /// Only to be called on behalf of a BPF program; the verifier has checked `timer`.
 #[export]
-pub unsafe extern "C" fn bpf_timer_try_cancel(timer: *mut c_void) -> c_int {
+pub(crate) unsafe extern "C" fn bpf_timer_try_cancel(timer: *mut c_void) -> c_int {
     // SAFETY: By the safety requirement; programs run in read-side sections.
     let timer = unsafe { Slot::from_raw(timer) }.timer();
 
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn bpf_timer_try_cancel(timer: *mut c_void) -> c_int {
 /// `timer` must be the `struct bpf_timer` in the value of an element that is not freed before this
 /// returns.
 #[export]
-pub unsafe extern "C" fn bpf_timer_cancel_and_free(timer: *mut c_void) {
+pub(crate) unsafe extern "C" fn bpf_timer_cancel_and_free(timer: *mut c_void) {
     // SAFETY: By the safety requirement, which does for this call what a read-side section would.
     unsafe { Slot::from_raw(timer) }.cancel_and_free();
 }

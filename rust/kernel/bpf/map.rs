@@ -94,10 +94,12 @@ impl Map {
         let array = unsafe { container_of!(map, bindings::bpf_array, map) };
         // SAFETY: The values follow the array's header; this only computes their address.
         let first = unsafe { (&raw const (*array).__bindgen_anon_1) as usize };
-        // SAFETY: The field is constant while the map lives, and not zero.
+        // SAFETY: The field is constant while the map lives.
         let elem_size = unsafe { (*array).elem_size as usize };
+        let offset = (value as usize).wrapping_sub(first);
 
-        *index = ((value as usize - first) / elem_size) as u32;
+        // No element is of size zero; saying what would be then spares the code of a panic.
+        *index = offset.checked_div(elem_size).unwrap_or(0) as u32;
         core::ptr::from_mut(index).cast()
     }
 

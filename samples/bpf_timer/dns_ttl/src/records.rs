@@ -80,7 +80,7 @@ fn parse_line(line: &str) -> Result<Record, String> {
         name: parse_name(name)?,
         address: address
             .parse()
-            .map_err(|_| format!("\"{address}\" is no IPv4 or IPv6 address"))?,
+            .map_err(|_| format!("{address:?} is no IPv4 or IPv6 address"))?,
         ttl: parse_ttl(ttl)?,
     })
 }
@@ -99,14 +99,14 @@ fn parse_name(name: &str) -> Result<String, String> {
     }
     for label in name.split('.') {
         if label.is_empty() {
-            return Err(format!("\"{name}\" has an empty label"));
+            return Err(format!("{name:?} has an empty label"));
         }
         if label.len() > MAX_LABEL {
-            return Err(format!("a label of \"{name}\" is longer than {MAX_LABEL}"));
+            return Err(format!("a label of {name:?} is longer than {MAX_LABEL}"));
         }
         let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if !label.chars().all(valid) {
-            return Err(format!("\"{name}\" is no DNS name"));
+            return Err(format!("{name:?} is no DNS name"));
         }
     }
     Ok(name.to_ascii_lowercase())
@@ -120,7 +120,7 @@ fn parse_ttl(ttl: &str) -> Result<Duration, String> {
         Ok(0) => Err("a TTL of 0 means that the record is not to be cached".into()),
         Ok(ms) if ms <= MAX_TTL_MS => Ok(Duration::from_millis(ms)),
         Ok(_) => Err(format!("the TTL {ttl} is more than {MAX_TTL_MS} ms")),
-        Err(_) => Err(format!("the TTL \"{ttl}\" is no number of milliseconds")),
+        Err(_) => Err(format!("the TTL {ttl:?} is no number of milliseconds")),
     }
 }
 
