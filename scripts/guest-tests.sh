@@ -14,10 +14,112 @@ skip() {
 	exit 4
 }
 
-# The helpers are in the kernel's BTF, so that bpftool and libbpf know them.
-test_btf_names_timers() {
-	# To the end: "grep -q" would end bpftool by SIGPIPE.
-	bpftool btf dump file /sys/kernel/btf/vmlinux | grep "STRUCT 'bpf_timer' size=16"
+dns=build/dns_ttl/release/dns_ttl
+pins=/sys/fs/bpf/dns_test
+
+# armed: how many BPF timers are armed; their callback is C's, or Rust's.
+armed() {
+	grep -cE 'bpf_timer_cb|9bpf_timer' /proc/timer_list || true
+}
+
+# loaded KIND: how many programs or maps of dns_ttl are loaded.
+loaded() {
+	bpftool "$1" show | grep -cE 'name (insert|unread|records|expiries|troubles)' || true
+}
+
+# within TENTHS COMMAND...: wait that many tenths of a second for it to succeed.
+within() {
+	local tenths=$1
+	shift
+	until "$@"; do
+		[ $((tenths--)) -gt 0 ] || { echo "not in time: $*"; return 1; }
+		sleep 0.1
+	done
+}
+none_armed() { [ "$(armed)" = 0 ]; }
+some_armed() { [ "$(armed)" -ge 8 ]; }
+none_loaded() { [ "$(loaded "$1")" = 0 ]; }
+nothing_left() {
+	within 10 none_armed
+	within 10 none_loaded prog
+	# The maps are freed by a work item, after grace periods.
+	within 30 none_loaded map
+}
+
+# records MSECS: eight records that live for that long.
+records() {
+	for i in $(seq 8); do
+		echo "host$i.example.org,192.0.2.$i,$1"
+	done >"$tmp/records.csv"
+}
+
+# start_and_end SIGNAL ARG...: run dns_ttl until its timers are armed, then send
+# it SIGNAL; sets $status.
+start_and_end() {
+	local signal=$1 pid
+	shift
+	"$dns" --records "$tmp/records.csv" "$@" >"$tmp/out" &
+	pid=$!
+	within 100 some_armed
+	[ "$(loaded prog)" -gt 0 ]
+	kill "-$signal" "$pid"
+	status=0
+	wait "$pid" || status=$?
+	cat "$tmp/out"
+}
+
+# all_in_time: every record expired, and none more than 20 ms late.
+all_in_time() {
+	"$dns" | tee "$tmp/out"
+	grep -q 'inserted 22, expired 22, evicted 0, cancelled 0, still pending 0' "$tmp/out" || exit
+	awk '$1 == "expired" { n++; if ($(NF - 1) > 20) late++ } END { exit !(n == 22 && !late) }' "$tmp/out"
+}
+
+# A busy host stops the guest's CPUs for longer than that, now and then.
+test_sample_prunes_in_time() {
+	all_in_time || all_in_time || all_in_time
+	nothing_left
+}
+
+test_sample_evicts_what_has_no_room() {
+	"$dns" --max-entries 8 | tee "$tmp/out"
+	grep -qE 'inserted 22, expired [1-9][0-9]*, evicted [1-9][0-9]*, cancelled 0' "$tmp/out"
+	nothing_left
+}
+
+test_interrupted_sample_leaves_nothing() {
+	records 60000
+	start_and_end INT
+	[ "$status" = 130 ]
+	grep -q 'expired 0, evicted 0, cancelled 8, still pending 0' "$tmp/out"
+	nothing_left
+}
+
+test_killed_loader_leaves_nothing() {
+	records 60000
+	start_and_end KILL
+	[ "$status" = 137 ]
+	nothing_left
+}
+
+test_pinned_timers_outlive_a_killed_loader() {
+	records 3000
+	start_and_end KILL --pin="$pins"
+	some_armed
+	# The callback's program lives as long as its timers.
+	within 50 none_armed
+	"$dns" --pin="$pins" | tee "$tmp/out"
+	grep -q 'inserted 0, expired 8, evicted 0, cancelled 0, still pending 0' "$tmp/out"
+	"$dns" --unpin="$pins"
+	nothing_left
+}
+
+test_unpinning_cancels() {
+	records 60000
+	"$dns" --records "$tmp/records.csv" --pin="$pins" --no-watch
+	some_armed
+	"$dns" --unpin="$pins"
+	nothing_left
 }
 
 run_case() {
@@ -38,13 +140,13 @@ run_case() {
 	return $((status != 0))
 }
 
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
 if [ "${1:-}" = --case ]; then
 	reason=$3
 	"test_$2"
 	exit
 fi
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
 mapfile -t cases < <(compgen -A function test_ | sed 's/^test_//')
 echo 'KTAP version 1'
 echo "1..${#cases[@]}"

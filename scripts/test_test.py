@@ -11,6 +11,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Takes the console from a file as QEMU would write it.
 VM = """#!/bin/sh
+case $* in *--icount*) FAKE=$FAKE/again ;; esac
 while [ "$1" != --console ]; do shift; done
 cat "$FAKE/console" >"$2"
 cat "$FAKE/output"
@@ -90,14 +91,26 @@ class Whole(unittest.TestCase):
     def test_known_failure(self):
         self.say(output="1..2\nnot ok 1 a\nok 2 b\nexit status 1\n")
         self.assertEqual(self.run_test("sample")[0], 1)
-        self.say(**{"scripts/upstream-expect.txt": "sample a slow\n"})
+        self.say(**{"scripts/upstream-expect.txt": "fails a slow\n"})
         self.assertEqual(self.run_test("sample"), (0, "1 passed, 0 failed, 1 skipped"))
-        self.assertIn("known: sample, rust: a: slow", self.out)
+        self.assertIn("known to fail: sample, rust: a: slow", self.out)
+
+    def test_repeat(self):
+        failed = OUTPUT.replace("OK", "FAIL").replace("1/0 P", "0/0 P").replace("0/0 F", "1/0 F")
+        self.say(output=failed, **{"scripts/upstream-expect.txt": "timing timer slow\n"})
+        os.mkdir(f"{self.fake}/again")
+        self.say(**{"again/console": "", "again/output": OUTPUT, "again/status": "0"})
+        self.assertEqual(self.run_test("upstream"), (0, "1 passed, 0 failed, 0 skipped"))
+        self.assertIn("passed: upstream, rust: timer: in the repeat only: slow", self.out)
+        self.say(**{"again/output": failed})
+        self.assertEqual(self.run_test("upstream"), (1, "0 passed, 1 failed, 0 skipped"))
+        self.say(**{"again/output": OUTPUT, "again/status": "126"})
+        self.assertEqual(self.run_test("upstream"), (1, "1 passed, 1 failed, 0 skipped"))
 
     def test_compare(self):
         status, last = self.run_test("--compare", "upstream")
         self.assertEqual((status, last), (0, "2 passed, 0 failed, 0 skipped"))
-        self.assertIn("timer    pass    pass\n", self.out)
+        self.assertIn("timer     pass     pass\n", self.out)
 
     def test_usage(self):
         self.assertEqual(self.run_test("nonesuch")[0], 2)
