@@ -42,7 +42,7 @@ shell:
 	@if [ "$$CMD" ]; then scripts/enter bash -c "$$CMD"; else scripts/enter; fi
 
 series:
-	@scripts/enter scripts/series write "$$(scripts/source)" build/series
+	@tree=$$(scripts/source) && scripts/enter scripts/series write "$$tree" build/series
 
 check:
 	@scripts/check

@@ -6,6 +6,7 @@ REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bpf-timer-rust
 export REPO CACHE
 mkdir -p "$CACHE"
+[ -z "${LINUX:-}" ] || LINUX=$(realpath -m "$LINUX")
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$*"; exit 1; }
