@@ -6,8 +6,3 @@ __rust_helper void *rust_helper_raw_cpu_ptr(void __percpu *ptr)
 {
 	return raw_cpu_ptr(ptr);
 }
-
-__rust_helper void *rust_helper_per_cpu_ptr(void __percpu *ptr, int cpu)
-{
-	return per_cpu_ptr(ptr, cpu);
-}

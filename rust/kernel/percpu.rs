@@ -8,14 +8,13 @@
 //! makes all of this safe without disabling preemption; who needs to stay on the CPU whose copy
 //! they got must see to that on their own.
 //!
-//! For built-in code only: the variables of modules are not supported.
+//! For built-in code only: modules have their per-CPU variables elsewhere.
 //!
 //! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
 //!
 //! # Examples
 //!
 //! ```
-//! use kernel::cpu::CpuId;
 //! use kernel::sync::atomic::{Atomic, Relaxed};
 //!
 //! kernel::define_per_cpu! {
@@ -23,24 +22,40 @@
 //!     static VISITS: Atomic<i32> = Atomic::new(0);
 //! }
 //!
-//! VISITS.this_cpu().fetch_add(1, Relaxed);
-//!
-//! let zero = CpuId::from_i32(0).ok_or(EINVAL)?;
-//! assert!(VISITS.on_cpu(zero).load(Relaxed) <= 1);
-//! # Ok::<(), Error>(())
+//! let visits = VISITS.this_cpu();
+//! visits.fetch_add(1, Relaxed);
+//! assert_eq!(visits.load(Relaxed), 1);
 //! ```
 
-use crate::{
-    bindings,
-    cpu::CpuId, //
-};
+use crate::bindings;
+
+use core::cell::UnsafeCell;
+
+/// What the copies of a per-CPU variable are made from; used by
+/// [`define_per_cpu!`](crate::define_per_cpu).
+///
+/// The cell keeps it, and so the section that it is in, writable.
+#[doc(hidden)]
+#[repr(transparent)]
+pub struct Template<T>(UnsafeCell<T>);
+
+// SAFETY: The content is never accessed through a reference to the template.
+unsafe impl<T: Sync> Sync for Template<T> {}
+
+impl<T> Template<T> {
+    #[doc(hidden)]
+    pub const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+}
 
 /// A static per-CPU variable, defined with [`define_per_cpu!`](crate::define_per_cpu).
 ///
 /// # Invariants
 ///
-/// `self.0` is the address of a `T` in the per-CPU section of the kernel image. That is not an
-/// object that may be used: the copies are, and each is initialized to the same bytes.
+/// `self.0` is the address of a `T` in the per-CPU section of the kernel image. With `CONFIG_SMP`
+/// that is not an object that may be used: the copies are, and each is initialized to the same
+/// bytes. Without, it is the only copy.
 pub struct PerCpu<T: Sync + 'static>(*const T);
 
 // SAFETY: A `PerCpu<T>` only gives shared references to `T`, which is `Sync`.
@@ -53,12 +68,13 @@ impl<T: Sync> PerCpu<T> {
     ///
     /// # Safety
     ///
-    /// `template` must be the address of an initialized static in the section `.data..percpu` of
-    /// the kernel image, of which the address is never used otherwise.
+    /// `template` must be the address of a static that is in the per-CPU section of the kernel
+    /// image and not used otherwise.
     #[doc(hidden)]
-    pub const unsafe fn new(template: *const T) -> Self {
+    pub const unsafe fn new(template: *const Template<T>) -> Self {
+        // CAST: A template is transparent over its content.
         // INVARIANT: By the safety requirement.
-        Self(template)
+        Self(template.cast())
     }
 
     /// Returns the copy of the CPU that this runs on.
@@ -74,20 +90,6 @@ impl<T: Sync> PerCpu<T> {
         // and all references to it are shared ones.
         unsafe { &*copy.cast::<T>() }
     }
-
-    /// Returns the copy of `cpu`, which may be offline.
-    #[inline]
-    pub fn on_cpu(&self, cpu: CpuId) -> &'static T {
-        // SAFETY: By the type invariants this is a per-CPU address, and a `CpuId` is within
-        // `nr_cpu_ids`.
-        let copy = unsafe {
-            bindings::per_cpu_ptr(self.0.cast_mut().cast(), cpu.as_u32() as crate::ffi::c_int)
-        };
-
-        // CAST: The copy of a `T` is a `T`.
-        // SAFETY: As in `this_cpu()`.
-        unsafe { &*copy.cast::<T>() }
-    }
 }
 
 /// Defines a static [`PerCpu`](crate::percpu::PerCpu); see the [module](crate::percpu).
@@ -98,8 +100,12 @@ macro_rules! define_per_cpu {
     ($(#[$attr:meta])* $vis:vis static $name:ident: $ty:ty = $init:expr;) => {
         $(#[$attr])*
         $vis static $name: $crate::percpu::PerCpu<$ty> = {
-            #[link_section = ".data..percpu"]
-            static TEMPLATE: $ty = $init;
+            #[cfg(MODULE)]
+            compile_error!("define_per_cpu! is for built-in code only");
+
+            // As `PER_CPU_BASE_SECTION` in C.
+            #[cfg_attr(CONFIG_SMP, link_section = ".data..percpu")]
+            static TEMPLATE: $crate::percpu::Template<$ty> = $crate::percpu::Template::new($init);
 
             // SAFETY: `TEMPLATE` is in that section, and its name is not visible elsewhere.
             unsafe { $crate::percpu::PerCpu::new(&raw const TEMPLATE) }

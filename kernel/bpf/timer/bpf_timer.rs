@@ -24,8 +24,8 @@
 //! - **R3** If an initialization races with the loss of the last user reference, either it sees the
 //!   loss, or the release sees the timer ([`slot`]).
 //! - **R4** No operation waits for a callback that waits for it ([`timer`]).
-//! - **R5** Nothing sleeps, takes a sleeping lock or allocates under a lock; all operations but a
-//!   synchronous cancel may be called in any context ([`defer`]).
+//! - **R5** Nothing sleeps, takes a sleeping lock or allocates under a lock; what may have
+//!   interrupted the hrtimer core or RCU is left for later ([`defer`]).
 //! - **R6** Memory is freed once, by one party, after every reader that could have found it is done
 //!   ([`reap`]).
 
@@ -38,5 +38,5 @@ mod reap;
 mod slot;
 mod timer;
 
-#[cfg(CONFIG_KUNIT)]
+#[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
 mod kunit;

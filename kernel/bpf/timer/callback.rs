@@ -11,14 +11,20 @@ use kernel::{
     },
     ffi::c_void,
     prelude::*,
-    sync::atomic::{
-        ordering::{
-            Acquire,
-            Full,
-            Relaxed,
-            Release, //
+    sync::{
+        atomic::{
+            ordering::{
+                Acquire,
+                Full,
+                Relaxed,
+                Release, //
+            },
+            Atomic, //
         },
-        Atomic, //
+        barrier::{
+            self,
+            smp_mb, //
+        },
     },
 };
 
@@ -73,7 +79,8 @@ impl CallbackCell {
 
     /// Sets the callback and takes a reference to its program; [`ENOENT`] if that is going away.
     ///
-    /// The program that was there before loses its reference, so not for NMI unless it is the same.
+    /// The program that was there before loses its reference. If that was the last one, a work item
+    /// is queued, which in NMI is as wrong here as it is in C.
     #[inline]
     pub(crate) fn set(&self, prog: &Prog, callback: Callback) -> Result {
         // The same again: nothing to write. Relaxed: nothing is read through the pointers, and a
@@ -107,8 +114,11 @@ impl CallbackCell {
             // SAFETY: By the type invariants, `old` had a reference, which the xchg made ours.
             drop(NonNull::new(old).map(|old| unsafe { ProgRef::from_raw(old) }));
 
-            // Relaxed: a writer whose stores are not seen here sees ours, by the xchg of `prog`
-            // that comes before its loads, and goes round again.
+            // Of two writers, at least one sees what the other wrote last, and goes round again;
+            // else this `code` could follow the other's and stay, with the other's program. Pairs
+            // with the same barrier in the other writer.
+            smp_mb(barrier::Full);
+            // Relaxed: ordered by the barrier.
             if self.prog.load(Relaxed) == prog && self.code.load(Relaxed) == code {
                 return;
             }

@@ -80,7 +80,7 @@ mod word {
 
 impl Command {
     /// Encodes the command; the time of a start is rounded up by less than 8 ns, so that a timer is
-    /// never early.
+    /// never early, but not to beyond `KTIME_MAX`, which would be in the past.
     fn encode(self) -> u64 {
         match self {
             Command::Idle => word::IDLE,
@@ -95,7 +95,13 @@ impl Command {
                 if start.pinned {
                     kind |= word::PINNED;
                 }
-                (start.nsecs.saturating_add(word::KIND) & !word::KIND) | kind
+                let last = if start.nsecs <= i64::MAX as u64 {
+                    i64::MAX as u64
+                } else {
+                    u64::MAX
+                };
+                let rounded = start.nsecs.saturating_add(word::KIND).min(last);
+                (rounded & !word::KIND) | kind
             }
         }
     }
@@ -125,13 +131,14 @@ pub(crate) enum Handover {
     Drain,
 }
 
-/// What is left to do for the drain.
+/// How the drain is to go on with a timer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Do this, then ask again.
-    Do(Op),
-    /// Nothing; the timer is off the queues and may be gone at any time.
+#[must_use]
+pub(crate) enum Next {
+    /// The timer is off the queues, and may be gone at any time.
     Done,
+    /// Another operation was left meanwhile: put the timer on a queue again.
+    Again,
     /// Take care of the timer's death.
     Bury,
 }
@@ -218,21 +225,23 @@ impl CommandWord {
         }
     }
 
-    /// Takes the next piece of work; for the drain, which took the timer off a queue.
-    pub(crate) fn take(&self) -> Work {
+    /// Takes what is pending; for the drain, which took the timer off a queue.
+    pub(crate) fn take(&self) -> Option<Op> {
+        // The timer is not `Idle`, so this cannot find it out of the drain's hands.
+        self.supersede().unwrap_or(None)
+    }
+
+    /// Ends what the drain does with the timer.
+    pub(crate) fn finish(&self) -> Next {
         loop {
             let raw = self.load();
             match Command::decode(raw) {
-                Command::Dead => return Work::Bury,
-                Command::Pending(op) => {
-                    if self.change(raw, Command::Queued) {
-                        return Work::Do(op);
-                    }
-                }
+                Command::Dead => return Next::Bury,
+                Command::Pending(_) => return Next::Again,
                 // INVARIANT: The drain has the timer off the queue and is through with it.
                 Command::Queued | Command::Idle => {
                     if self.change(raw, Command::Idle) {
-                        return Work::Done;
+                        return Next::Done;
                     }
                 }
             }
@@ -240,7 +249,7 @@ impl CommandWord {
     }
 }
 
-#[cfg(CONFIG_KUNIT)]
+#[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
 #[kunit_tests(bpf_timer_command)]
 mod tests {
     use super::*;
@@ -275,9 +284,20 @@ mod tests {
 
     #[test]
     fn times_are_rounded_up() {
-        for (nsecs, stored) in [(1, 8), (7, 8), (8, 8), (9, 16), (u64::MAX, u64::MAX & !7)] {
+        for (nsecs, stored) in [(0, 0), (1, 8), (7, 8), (8, 8), (9, 16), (u64::MAX, !7)] {
             let command = Command::Pending(start(nsecs, false, false));
             let expected = Command::Pending(start(stored, false, false));
+            assert_eq!(Command::decode(command.encode()), expected);
+        }
+    }
+
+    #[test]
+    fn times_do_not_wrap() {
+        let max = i64::MAX as u64;
+
+        for nsecs in [max - 6, max] {
+            let command = Command::Pending(start(nsecs, true, false));
+            let expected = Command::Pending(start(max & !7, true, false));
             assert_eq!(Command::decode(command.encode()), expected);
         }
     }
@@ -288,11 +308,12 @@ mod tests {
 
         assert_eq!(word.post(start(8, false, false)), Ok(Handover::Caller));
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Drain));
-        assert_eq!(word.take(), Work::Do(Op::Cancel));
+        assert_eq!(word.take(), Some(Op::Cancel));
         // While the drain is at it, a post still leaves it to the drain.
         assert_eq!(word.post(start(16, true, true)), Ok(Handover::Drain));
-        assert_eq!(word.take(), Work::Do(start(16, true, true)));
-        assert_eq!(word.take(), Work::Done);
+        assert_eq!(word.finish(), Next::Again);
+        assert_eq!(word.take(), Some(start(16, true, true)));
+        assert_eq!(word.finish(), Next::Done);
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
     }
 
@@ -307,7 +328,8 @@ mod tests {
         // The timer is still on the queue.
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Drain));
         assert_eq!(word.supersede(), Ok(Some(Op::Cancel)));
-        assert_eq!(word.take(), Work::Done);
+        assert_eq!(word.take(), None);
+        assert_eq!(word.finish(), Next::Done);
     }
 
     #[test]
@@ -319,7 +341,8 @@ mod tests {
         assert!(word.is_dead());
         assert_eq!(word.post(Op::Cancel), Err(ENOENT));
         assert_eq!(word.supersede(), Err(ENOENT));
-        assert_eq!(word.take(), Work::Bury);
+        assert_eq!(word.take(), None);
+        assert_eq!(word.finish(), Next::Bury);
         assert!(word.is_dead());
     }
 
@@ -329,12 +352,13 @@ mod tests {
 
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
         assert_eq!(word.kill(), Handover::Drain);
-        assert_eq!(word.take(), Work::Bury);
+        assert_eq!(word.take(), None);
+        assert_eq!(word.finish(), Next::Bury);
 
         let word = CommandWord::new();
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
-        assert_eq!(word.take(), Work::Do(Op::Cancel));
+        assert_eq!(word.take(), Some(Op::Cancel));
         assert_eq!(word.kill(), Handover::Drain);
-        assert_eq!(word.take(), Work::Bury);
+        assert_eq!(word.finish(), Next::Bury);
     }
 }

@@ -10,15 +10,15 @@
 use crate::{
     command::{
         Handover,
-        Op,
-        Work, //
+        Next,
+        Op, //
     },
     reap::Corpse,
     timer::Timer, //
 };
 
 use kernel::{
-    bindings, interrupt,
+    interrupt,
     irq_work::{
         IrqWork,
         IrqWorkItem, //
@@ -52,41 +52,38 @@ unsafe impl Send for Queued {}
 
 // SAFETY: The node is a field of the timer, which by the invariants is valid and on no other queue.
 unsafe impl LlistItem for Queued {
-    fn into_node(self) -> NonNull<bindings::llist_node> {
+    fn into_node(self) -> NonNull<LlistNode> {
         // SAFETY: By the type invariants the timer is valid, and a field of it is not at zero.
-        unsafe { NonNull::new_unchecked(LlistNode::raw_get(&raw const (*self.0.as_ptr()).node)) }
+        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).node) }
     }
 
-    unsafe fn from_node(node: NonNull<bindings::llist_node>) -> Self {
-        // CAST: `LlistNode` is transparent over the C node.
-        let node = node.as_ptr().cast::<LlistNode>();
-
+    unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
         // INVARIANT: What `into_node()` gave up.
         // SAFETY: The node is the field of a timer.
-        Self(unsafe { NonNull::new_unchecked(kernel::container_of!(node, Timer, node)) })
+        Self(unsafe { NonNull::new_unchecked(kernel::container_of!(node.as_ptr(), Timer, node)) })
     }
 }
 
 impl Queued {
-    /// Does what is pending.
-    fn process(self) {
+    /// Does what is pending: one operation and no more, as others may leave them faster than they
+    /// can be done here, with interrupts off.
+    fn process(self, queue: &'static Queue) {
         // SAFETY: By the type invariants the timer is valid.
         let timer = unsafe { self.0.as_ref() };
 
-        loop {
-            match timer.command.take() {
-                Work::Do(Op::Start(start)) => timer.start_now(start),
-                Work::Do(Op::Cancel) => {
-                    timer.hrtimer.try_to_cancel();
-                }
-                // Nothing of the timer is touched from here on.
-                Work::Done => return,
-                Work::Bury => {
-                    // SAFETY: The timer is dead, and by the type invariants ours.
-                    unsafe { Corpse::from_drain(self.0) }.bury();
-                    return;
-                }
+        match timer.command.take() {
+            Some(Op::Start(start)) => timer.start_now(start),
+            Some(Op::Cancel) => {
+                timer.hrtimer.try_to_cancel();
             }
+            None => {}
+        }
+        match timer.command.finish() {
+            // Nothing of the timer is touched from here on.
+            Next::Done => {}
+            Next::Again => queue.push(self),
+            // SAFETY: The timer is dead, and by the type invariants ours.
+            Next::Bury => unsafe { Corpse::from_drain(self.0) }.bury(),
         }
     }
 }
@@ -115,7 +112,7 @@ impl IrqWorkItem for Queue {
     fn run(&'static self) {
         // Relaxed: only read on this CPU.
         self.draining.store(true, Relaxed);
-        self.timers.take_all().for_each(Queued::process);
+        self.timers.take_all().for_each(|timer| timer.process(self));
         self.draining.store(false, Relaxed);
     }
 }
@@ -138,14 +135,14 @@ impl Queue {
 
 /// Leaves `op` to the drain.
 ///
-/// [`ENOENT`] if the timer is dead. [`EDEADLK`] for a start that the drain itself has issued: each
-/// start that it does could issue two more, and this CPU would never do anything else.
+/// [`ENOENT`] if the timer is dead. [`EDEADLK`] if the drain itself has issued it: each operation
+/// that it does could issue two more, and this CPU would never do anything else.
 ///
 /// The caller must not be able to migrate, as is the case where operations must be deferred.
 pub(crate) fn post(timer: &Timer, op: Op) -> Result {
     let queue = QUEUE.this_cpu();
 
-    if matches!(op, Op::Start(_)) && queue.would_feed_itself() {
+    if queue.would_feed_itself() {
         return Err(EDEADLK);
     }
     if timer.command.post(op)? == Handover::Caller {

@@ -141,9 +141,9 @@ pub(crate) unsafe extern "C" fn bpf_timer_cancel(
     _r5: u64,
 ) -> u64 {
     // SAFETY: By the safety requirement; programs run in read-side sections.
-    let timer = unsafe { Slot::from_raw(timer as *mut c_void) }.timer();
+    let slot = unsafe { Slot::from_raw(timer as *mut c_void) };
 
-    to_register(timer.and_then(|timer| timer.cancel()).map(u64::from))
+    to_register(slot.cancel().map(u64::from))
 }
 
 /// The body of the kfunc `bpf_timer_cancel_async(timer)`.

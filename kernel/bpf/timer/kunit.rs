@@ -37,6 +37,8 @@ use kernel::{
 
 const MONOTONIC: u64 = bindings::CLOCK_MONOTONIC as u64;
 const MSEC: u64 = 1_000_000;
+/// Long enough for the test to cancel it before, whatever else the machine does.
+const LATER: u64 = 100_000 * MSEC;
 
 fn errno(error: Error) -> u64 {
     i64::from(error.to_errno()) as u64
@@ -54,6 +56,8 @@ struct Value {
     restarts: Atomic<i64>,
     /// What the callback got when it cancelled its own timer.
     self_cancel: Atomic<i64>,
+    /// Whether the callback frees its own timer, as by deleting its element.
+    frees: Atomic<i64>,
 }
 
 impl Value {
@@ -65,6 +69,7 @@ impl Value {
             map: Atomic::new(0),
             restarts: Atomic::new(0),
             self_cancel: Atomic::new(0),
+            frees: Atomic::new(0),
         }
     }
 }
@@ -189,9 +194,8 @@ impl Drop for Fixture {
             Place(value.get()).free();
         }
         // The timers refer to the map and the programs until a grace period has passed.
-        // SAFETY: Always safe to call in task context.
-        unsafe { bindings::srcu_barrier(&raw mut bindings::rcu_tasks_trace_srcu_struct) };
         rcu::synchronize_rcu();
+        rcu::tasks_trace::barrier();
     }
 }
 
@@ -268,6 +272,9 @@ unsafe extern "C" fn callback(map: u64, key: u64, value: u64, _r4: u64, _r5: u64
     value.self_cancel.store(place.cancel() as i64, Relaxed);
     if value.restarts.fetch_sub(1, Relaxed) > 0 {
         place.start(MSEC, 0);
+    }
+    if value.frees.load(Relaxed) != 0 {
+        place.free();
     }
     value.runs.fetch_add(1, Release);
     0
@@ -438,7 +445,7 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place);
-        assert_eq!(place.start(10 * MSEC, 0), 0);
+        assert_eq!(place.start(LATER, 0), 0);
         assert_eq!(place.cancel(), 1);
         assert_eq!(place.cancel(), 0);
         assert_eq!(place.settle(), 0);
@@ -453,7 +460,7 @@ mod tests {
 
         fixture.prepare(place);
         assert_eq!(place.try_cancel(), 0);
-        assert_eq!(place.start(10 * MSEC, 0), 0);
+        assert_eq!(place.start(LATER, 0), 0);
         assert_eq!(place.try_cancel(), 1);
         assert_eq!(place.settle(), 0);
         assert_eq!(place.start(MSEC, 0), 0);
@@ -478,7 +485,7 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place);
-        assert_eq!(place.start(10 * MSEC, 0), 0);
+        assert_eq!(place.start(LATER, 0), 0);
         place.free();
         assert!(place.is_empty());
         assert_eq!(fixture.prog_refs(0), 1);
@@ -496,7 +503,7 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place);
-        assert_eq!(place.start(10 * MSEC, 0), 0);
+        assert_eq!(place.start(LATER, 0), 0);
         {
             let _irqs_off = interrupt::local_interrupt_disable();
             place.free();
@@ -527,13 +534,51 @@ mod tests {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
-        fixture.prepare(place);
-        assert_eq!(place.start(10 * MSEC, 0), 0);
         let irqs_off = interrupt::local_interrupt_disable();
         let result = place.cancel();
         drop(irqs_off);
         assert_eq!(result, errno(code::EOPNOTSUPP));
+
+        fixture.prepare(place);
+        assert_eq!(place.start(LATER, 0), 0);
+        let irqs_off = interrupt::local_interrupt_disable();
+        let result = place.cancel();
+        drop(irqs_off);
+        assert_eq!(result, errno(code::EOPNOTSUPP));
+        // It was not cancelled.
+        assert_eq!(place.cancel(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn death_with_an_operation_pending() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.prepare(place);
+        let irqs_off = interrupt::local_interrupt_disable();
+        let result = place.start(MSEC, 0);
+        place.free();
+        drop(irqs_off);
+        assert_eq!(result, 0);
+        assert!(place.is_empty());
+        assert_eq!(place.settle(), 0);
+        assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn callback_can_free_its_own_timer() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        place.value().frees.store(1, Relaxed);
+        fixture.prepare(place);
+        assert_eq!(place.start(MSEC, 0), 0);
         assert_eq!(place.wait_for(1), 1);
+        assert!(place.is_empty());
+        assert_eq!(place.settle(), 1);
+        assert_eq!(fixture.prog_refs(0), 1);
         Ok(())
     }
 

@@ -16,7 +16,6 @@ use crate::{
 
 use kernel::{
     alloc::allocator::NolockBox,
-    bindings,
     prelude::*,
     sync::rcu::tasks_trace::{
         self,
@@ -26,16 +25,14 @@ use kernel::{
     time::hrtimer::dynamic::TryCancel,
 };
 
-use core::ptr::{
-    self,
-    NonNull, //
-};
+use core::ptr::NonNull;
 
 /// A timer that is in no slot, though readers may still have found it there.
 ///
 /// # Invariants
 ///
 /// The timer is initialized, was not killed, and is owned by `self`.
+#[must_use = "a timer that is dropped here is never freed"]
 pub(crate) struct Detached(NonNull<Timer>);
 
 impl From<Pin<NolockBox<Timer>>> for Detached {
@@ -97,6 +94,7 @@ impl Detached {
 /// # Invariants
 ///
 /// The timer is dead and owned by `self`, and its `node` and `rcu` are not in use.
+#[must_use = "a timer that is dropped here is never freed"]
 pub(crate) struct Corpse(NonNull<Timer>);
 
 // SAFETY: A timer may be freed on any CPU.
@@ -132,18 +130,15 @@ impl Corpse {
 
 // SAFETY: `rcu` is a field of the timer, which the corpse owns, and by the invariants is unused.
 unsafe impl RcuItem for Corpse {
-    fn into_head(self) -> NonNull<bindings::callback_head> {
+    fn into_head(self) -> NonNull<RcuHead> {
         // SAFETY: By the type invariants the timer is valid, and a field of it is not at zero.
-        unsafe { NonNull::new_unchecked(RcuHead::raw_get(&raw const (*self.0.as_ptr()).rcu)) }
+        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).rcu) }
     }
 
-    unsafe fn from_head(head: NonNull<bindings::callback_head>) -> Self {
-        // CAST: `RcuHead` is transparent over the C head.
-        let head = head.as_ptr().cast::<RcuHead>();
-
+    unsafe fn from_head(head: NonNull<RcuHead>) -> Self {
         // INVARIANT: The corpse that `into_head()` gave up.
         // SAFETY: The head is the field of a timer.
-        Self(unsafe { NonNull::new_unchecked(kernel::container_of!(head, Timer, rcu)) })
+        Self(unsafe { NonNull::new_unchecked(kernel::container_of!(head.as_ptr(), Timer, rcu)) })
     }
 
     /// Frees the timer, unless a start that raced with its death has armed it (R1).
@@ -170,5 +165,5 @@ unsafe impl RcuItem for Corpse {
 unsafe fn free(timer: NonNull<Timer>) {
     // SAFETY: Memory from `Map::alloc_nolock()` that was a `NolockBox` before, by the invariants of
     // `Detached` and `Corpse`; it is not moved.
-    drop(unsafe { NolockBox::from_raw(ptr::from_mut(&mut *timer.as_ptr())) });
+    drop(unsafe { NolockBox::from_raw(timer.as_ptr()) });
 }

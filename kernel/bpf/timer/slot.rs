@@ -4,7 +4,10 @@
 
 use crate::{
     reap::Detached,
-    timer::Timer, //
+    timer::{
+        must_defer,
+        Timer, //
+    },
 };
 
 use kernel::{
@@ -27,6 +30,7 @@ use kernel::{
         },
     },
     time::hrtimer::dynamic::ClockId,
+    types::Opaque, //
 };
 
 use core::ptr::{
@@ -44,7 +48,7 @@ use core::ptr::{
 #[repr(C, align(8))]
 pub(crate) struct Slot {
     timer: Atomic<*mut Timer>,
-    _reserved: u64,
+    _reserved: Opaque<u64>,
 }
 
 static_assert!(size_of::<Slot>() == size_of::<bindings::bpf_timer>());
@@ -75,6 +79,15 @@ impl Slot {
         // SAFETY: By the type invariants we are in a read-side section, and a timer that was in its
         // slot at any time in it is not freed before its end (R6).
         Ok(unsafe { timer.as_ref() })
+    }
+
+    /// Cancels the timer and waits for its callback; see [`Timer::cancel`].
+    pub(crate) fn cancel(&self) -> Result<bool> {
+        // Where it must not wait, that comes first, timer or not.
+        if must_defer() {
+            return Err(EOPNOTSUPP);
+        }
+        self.timer()?.cancel()
     }
 
     /// Puts a new timer into the slot.

@@ -47,10 +47,11 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// - `map` outlives the timer's use of it: a map frees its elements before itself, and waits for
-///   the grace periods of those who run in between.
-/// - `value` is the value of the element of `map` in which the timer's slot is. Its memory outlives
-///   the grace period after the timer's death.
+/// - `map` is used by operations and callbacks, that is by programs, each of which refers to the
+///   map (or to the map that this one is in, which frees it after a grace period) until it is freed
+///   itself. It is not used to free the timer.
+/// - `value` is the value of the element of `map` in which the timer's slot is. It is used by
+///   callbacks, none of which begins after the grace period that follows the timer's death.
 #[pin_data]
 pub(crate) struct Timer {
     #[pin]
@@ -92,8 +93,7 @@ impl Timer {
         value: *mut c_void,
         clock: ClockId,
     ) -> impl PinInit<Self> + '_ {
-        // INVARIANT: By the safety requirement; map and element outlive the timer since it dies
-        // with the element, and the grace period begins after that.
+        // INVARIANT: By the safety requirement; the timer dies with the element.
         pin_init!(Self {
             hrtimer <- DynHrTimer::new(clock),
             callback: CallbackCell::new(),
@@ -151,14 +151,11 @@ impl Timer {
         }
     }
 
-    /// Cancels the timer, drops its callback, and waits for a callback that runs.
+    /// Cancels the timer, drops its callback, and waits for a callback that runs; not where
+    /// [`must_defer`] says so.
     ///
-    /// Returns whether it was armed. [`EDEADLK`] where that would wait for itself (R4), and
-    /// [`EOPNOTSUPP`] where it must not wait.
+    /// Returns whether it was armed. [`EDEADLK`] where that would wait for itself (R4).
     pub(crate) fn cancel(&self) -> Result<bool> {
-        if must_defer() {
-            return Err(EOPNOTSUPP);
-        }
         if self.hrtimer.callback_running_here() {
             return Err(EDEADLK);
         }

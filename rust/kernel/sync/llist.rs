@@ -2,9 +2,10 @@
 
 //! Lock-less singly linked lists.
 //!
-//! Any number of producers add items in any context, NMI included; a consumer takes all of them at
-//! once. The list is intrusive and owns what is on it: [`push`] takes an [`LlistItem`], which is
-//! some owning pointer, and [`take_all`] gives it back.
+//! Any number of producers add items in any context (in NMI if the architecture has
+//! `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`); a consumer takes all of them at once. The list is
+//! intrusive and owns what is on it: [`push`] takes an [`LlistItem`], which is some owning pointer,
+//! and [`take_all`] gives it back.
 //!
 //! C header: [`include/linux/llist.h`](srctree/include/linux/llist.h)
 //!
@@ -49,6 +50,7 @@ use crate::{
 };
 
 use core::{
+    cell::UnsafeCell,
     marker::PhantomData,
     ptr::{
         self,
@@ -70,17 +72,6 @@ impl LlistNode {
             next: ptr::null_mut(),
         }))
     }
-
-    /// Returns a pointer to the C node.
-    ///
-    /// # Safety
-    ///
-    /// `this` must point at a live allocation of a [`LlistNode`].
-    #[inline]
-    pub const unsafe fn raw_get(this: *const Self) -> *mut bindings::llist_node {
-        // CAST: `LlistNode` is transparent over an `Opaque<llist_node>`.
-        Opaque::cast_into(this.cast::<Opaque<bindings::llist_node>>())
-    }
 }
 
 impl Default for LlistNode {
@@ -99,7 +90,7 @@ unsafe impl Sync for LlistNode {}
 ///
 /// # Safety
 ///
-/// - [`into_node`] must return a pointer to a valid `llist_node` that nothing but the list accesses
+/// - [`into_node`] must return a pointer to a valid [`LlistNode`] that nothing but the list accesses
 ///   until the pointer is passed to [`from_node`].
 /// - [`from_node`] must be the inverse of [`into_node`].
 ///
@@ -107,14 +98,14 @@ unsafe impl Sync for LlistNode {}
 /// [`from_node`]: LlistItem::from_node
 pub unsafe trait LlistItem: Sized + Send {
     /// Gives the item up and returns the node that stands for it.
-    fn into_node(self) -> NonNull<bindings::llist_node>;
+    fn into_node(self) -> NonNull<LlistNode>;
 
     /// Takes the item back.
     ///
     /// # Safety
     ///
     /// `node` must come from [`into_node`](LlistItem::into_node), and must be passed here once.
-    unsafe fn from_node(node: NonNull<bindings::llist_node>) -> Self;
+    unsafe fn from_node(node: NonNull<LlistNode>) -> Self;
 }
 
 /// Declares that a type has a [`LlistNode`] field, so that a `Box` of it can be on a [`Llist`].
@@ -167,17 +158,15 @@ where
     T: HasLlistNode + Send,
     A: Allocator,
 {
-    fn into_node(self) -> NonNull<bindings::llist_node> {
-        // SAFETY: The box was just given up, so the pointer is live.
-        let node = unsafe { LlistNode::raw_get(T::raw_get_node(Box::into_raw(self))) };
-        // SAFETY: A field of a live allocation is not at address zero.
-        unsafe { NonNull::new_unchecked(node) }
+    fn into_node(self) -> NonNull<LlistNode> {
+        // SAFETY: The box was just given up, so the pointer is live, and a field of what it points
+        // at is not at address zero.
+        unsafe { NonNull::new_unchecked(T::raw_get_node(Box::into_raw(self))) }
     }
 
-    unsafe fn from_node(node: NonNull<bindings::llist_node>) -> Self {
-        // CAST: A `LlistNode` is transparent over the C node.
+    unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
         // SAFETY: The node is the field of a `T` that `into_node` took out of a box.
-        unsafe { Box::from_raw(T::node_container_of(node.as_ptr().cast())) }
+        unsafe { Box::from_raw(T::node_container_of(node.as_ptr())) }
     }
 }
 
@@ -190,7 +179,8 @@ where
 /// Every node on the list came from [`LlistItem::into_node`] of a `P` that was not taken back.
 pub struct Llist<P: LlistItem> {
     head: Opaque<bindings::llist_head>,
-    _items: PhantomData<P>,
+    // Items go in and out through shared references, so `P` must be invariant.
+    _items: PhantomData<UnsafeCell<P>>,
 }
 
 impl<P: LlistItem> Llist<P> {
@@ -215,8 +205,9 @@ impl<P: LlistItem> Llist<P> {
         let node = item.into_node();
 
         // INVARIANT: The node comes from `into_node` just above.
+        // CAST: A `LlistNode` is transparent over the C node.
         // SAFETY: `LlistItem` guarantees a valid node that is now the list's alone.
-        unsafe { bindings::llist_add(node.as_ptr(), self.head.get()) }
+        unsafe { bindings::llist_add(node.as_ptr().cast(), self.head.get()) }
     }
 
     /// Takes all items off the list, the oldest first; may be called in any context.
@@ -272,8 +263,9 @@ impl<P: LlistItem> Iterator for Batch<P> {
         // The item may reuse its node as soon as it is taken back, so step on first.
         // SAFETY: By the type invariants, `node` is valid and ours.
         self.next = unsafe { (*node.as_ptr()).next };
+        // CAST: A `LlistNode` is transparent over the C node.
         // SAFETY: By the type invariants; `next` was moved past it, so this happens once.
-        Some(unsafe { P::from_node(node) })
+        Some(unsafe { P::from_node(node.cast()) })
     }
 }
 

@@ -23,16 +23,15 @@
 //!
 //! // SAFETY: The head is a field of the box's content, which nobody else has.
 //! unsafe impl RcuItem for Retired {
-//!     fn into_head(self) -> NonNull<kernel::bindings::callback_head> {
+//!     fn into_head(self) -> NonNull<RcuHead> {
 //!         let node = KBox::into_raw(self.0);
 //!         // SAFETY: `node` is live, and a field of it is not at address zero.
-//!         unsafe { NonNull::new_unchecked(RcuHead::raw_get(&raw const (*node).head)) }
+//!         unsafe { NonNull::new_unchecked(&raw mut (*node).head) }
 //!     }
 //!
-//!     unsafe fn from_head(head: NonNull<kernel::bindings::callback_head>) -> Self {
-//!         let head = head.as_ptr().cast::<RcuHead>();
+//!     unsafe fn from_head(head: NonNull<RcuHead>) -> Self {
 //!         // SAFETY: `head` is that of a node which `into_head()` took out of a box.
-//!         Self(unsafe { KBox::from_raw(kernel::container_of!(head, Node, head)) })
+//!         Self(unsafe { KBox::from_raw(kernel::container_of!(head.as_ptr(), Node, head)) })
 //!     }
 //!
 //!     fn after_grace_period(self) {
@@ -67,17 +66,6 @@ impl RcuHead {
     pub const fn new() -> Self {
         Self(Opaque::zeroed())
     }
-
-    /// Returns a pointer to the C head.
-    ///
-    /// # Safety
-    ///
-    /// `this` must point at a live allocation of a [`RcuHead`].
-    #[inline]
-    pub const unsafe fn raw_get(this: *const Self) -> *mut bindings::callback_head {
-        // CAST: `RcuHead` is transparent over an `Opaque<callback_head>`.
-        Opaque::cast_into(this.cast::<Opaque<bindings::callback_head>>())
-    }
 }
 
 impl Default for RcuHead {
@@ -96,7 +84,7 @@ unsafe impl Sync for RcuHead {}
 ///
 /// # Safety
 ///
-/// - [`into_head`] must return a pointer to a valid head that nothing but RCU accesses until the
+/// - [`into_head`] must return a pointer to a valid [`RcuHead`] that nothing but RCU accesses until the
 ///   pointer is passed to [`from_head`].
 /// - [`from_head`] must be the inverse of [`into_head`].
 ///
@@ -104,14 +92,14 @@ unsafe impl Sync for RcuHead {}
 /// [`from_head`]: RcuItem::from_head
 pub unsafe trait RcuItem: Sized + Send + 'static {
     /// Gives the item up and returns the head that stands for it.
-    fn into_head(self) -> NonNull<bindings::callback_head>;
+    fn into_head(self) -> NonNull<RcuHead>;
 
     /// Takes the item back.
     ///
     /// # Safety
     ///
     /// `head` must come from [`into_head`](RcuItem::into_head), and must be passed here once.
-    unsafe fn from_head(head: NonNull<bindings::callback_head>) -> Self;
+    unsafe fn from_head(head: NonNull<RcuHead>) -> Self;
 
     /// Called when a grace period has passed since [`call`], in softirq or task context with
     /// bottom halves off; must not sleep. May pass the item to [`call`] again.
@@ -128,16 +116,27 @@ pub unsafe trait RcuItem: Sized + Send + 'static {
 pub fn call<P: RcuItem>(item: P) {
     let head = item.into_head();
 
+    // CAST: `RcuHead` is transparent over the C head.
     // SAFETY: `RcuItem` guarantees a valid head that is now RCU's alone.
-    unsafe { bindings::call_rcu_tasks_trace(head.as_ptr(), Some(grace_period_passed::<P>)) };
+    unsafe { bindings::call_rcu_tasks_trace(head.as_ptr().cast(), Some(grace_period_passed::<P>)) };
+}
+
+/// Waits until the callbacks of all earlier [`call`]s have returned; sleeps.
+///
+/// Not for those that the callbacks [`call`] themselves. A module whose items may be pending must
+/// wait for them before it is unloaded.
+pub fn barrier() {
+    // SAFETY: Always safe to call in a context that may sleep.
+    unsafe { bindings::rcu_barrier_tasks_trace() };
 }
 
 /// # Safety
 ///
 /// Only to be called by C, for a head that [`call::<P>`] passed to RCU.
 unsafe extern "C" fn grace_period_passed<P: RcuItem>(head: *mut bindings::callback_head) {
+    // CAST: `RcuHead` is transparent over the C head.
     // SAFETY: RCU calls back with the head that it was given, which is not null.
-    let head = unsafe { NonNull::new_unchecked(head) };
+    let head = unsafe { NonNull::new_unchecked(head.cast::<RcuHead>()) };
 
     // SAFETY: The head comes from `into_head()` in `call()`; RCU calls back once for each call.
     unsafe { P::from_head(head) }.after_grace_period();

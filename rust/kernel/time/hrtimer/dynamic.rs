@@ -22,7 +22,7 @@
 //! # Examples
 //!
 //! ```
-//! use kernel::sync::Completion;
+//! use kernel::sync::{atomic::{Atomic, Relaxed}, Completion};
 //! use kernel::time::hrtimer::{dynamic::*, HrTimerRestart};
 //!
 //! #[pin_data]
@@ -31,6 +31,7 @@
 //!     timer: DynHrTimer<Self>,
 //!     #[pin]
 //!     rang: Completion,
+//!     by_itself: Atomic<bool>,
 //! }
 //!
 //! kernel::impl_has_dyn_hr_timer! {
@@ -39,7 +40,7 @@
 //!
 //! impl DynHrTimerCallback for Alarm {
 //!     fn run(&self) -> HrTimerRestart {
-//!         assert!(self.timer.callback_running_here());
+//!         self.by_itself.store(self.timer.callback_running_here(), Relaxed);
 //!         self.rang.complete_all();
 //!         HrTimerRestart::NoRestart
 //!     }
@@ -48,14 +49,17 @@
 //! let alarm = KBox::pin_init(pin_init!(Alarm {
 //!     timer <- DynHrTimer::new(ClockId::Monotonic),
 //!     rang <- Completion::new(),
+//!     by_itself: Atomic::new(false),
 //! }), GFP_KERNEL)?;
 //!
 //! assert_eq!(alarm.timer.try_to_cancel(), TryCancel::Inactive);
 //!
-//! // SAFETY: The timer is cancelled below, before `alarm` is dropped.
+//! // SAFETY: It is the timer of `alarm`, and cancelled below, before that is dropped.
 //! unsafe { alarm.timer.start(1_000_000, StartMode::RELATIVE) };
 //! alarm.rang.wait_for_completion();
 //! alarm.timer.cancel();
+//! assert!(alarm.by_itself.load(Relaxed));
+//! assert!(!alarm.timer.callback_running_here());
 //! # Ok::<(), Error>(())
 //! ```
 
@@ -85,7 +89,7 @@ pub enum ClockId {
 impl TryFrom<u32> for ClockId {
     type Error = Error;
 
-    /// Converts the number that user space knows the clock by; [`EINVAL`] if it is no other's.
+    /// Converts the number that user space knows a clock by; [`EINVAL`] if it is that of another.
     fn try_from(id: u32) -> Result<Self> {
         match id {
             bindings::CLOCK_REALTIME => Ok(Self::RealTime),
@@ -103,7 +107,7 @@ pub struct StartMode(bindings::hrtimer_mode);
 impl StartMode {
     /// The expiry is counted from now.
     pub const RELATIVE: Self = Self(bindings::hrtimer_mode_HRTIMER_MODE_REL_SOFT);
-    /// The expiry is a point in time of the timer's clock.
+    /// The expiry is a point in time of the clock that the timer is based on.
     pub const ABSOLUTE: Self = Self(bindings::hrtimer_mode_HRTIMER_MODE_ABS_SOFT);
 
     /// The timer expires on the CPU that starts it.
@@ -214,9 +218,10 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     ///
     /// # Safety
     ///
-    /// The item must stay where it is and alive until the timer was cancelled after this call and
-    /// the callback does not run any more, as [`Self::cancel`] ensures and as the results of
-    /// [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell.
+    /// - `self` must be the field that [`HasDynHrTimer`] names of a `T`.
+    /// - That `T` must stay where it is and alive until the timer was cancelled after this call and
+    ///   the callback does not run any more, as [`Self::cancel`] ensures and as the results of
+    ///   [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell.
     #[inline]
     pub unsafe fn start(&self, expires: i64, mode: StartMode) {
         // SAFETY: By the type invariants the timer is initialized, for soft expiry as `mode` is;
