@@ -3,7 +3,8 @@
 //! Work that is handed to hard interrupt context.
 //!
 //! An [`IrqWork`] may be queued in any context (in NMI if the architecture has
-//! `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`). It runs soon afterwards on the same CPU, in hard interrupt context with interrupts off (on `PREEMPT_RT`: in a thread).
+//! `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`). It runs soon afterwards on the same CPU, in hard interrupt
+//! context with interrupts off (on `PREEMPT_RT`: in a thread).
 //!
 //! A work is queued through a reference that lasts for ever, as one to a static does. A module must
 //! [wait](IrqWork::sync) for its works before it is unloaded.

@@ -260,15 +260,18 @@ impl Place {
 }
 
 /// What a program would do in its callback.
+///
+/// # Safety
+///
+/// Only to be called for a timer in the [`Value`] of a [`Fixture`], whose keys are of four bytes.
 unsafe extern "C" fn callback(map: u64, key: u64, value: u64, _r4: u64, _r5: u64) -> u64 {
     let place = Place(value as *mut Value);
     let value = place.value();
 
     value.map.store(map as i64, Relaxed);
-    // SAFETY: The keys of these maps are four bytes, the first of which is not zero in hash maps.
-    value
-        .key
-        .store(i64::from(unsafe { *(key as *const u32) }), Relaxed);
+    // SAFETY: By the safety requirement.
+    let key = unsafe { *(key as *const u32) };
+    value.key.store(i64::from(key), Relaxed);
     value.self_cancel.store(place.cancel() as i64, Relaxed);
     if value.restarts.fetch_sub(1, Relaxed) > 0 {
         place.start(MSEC, 0);

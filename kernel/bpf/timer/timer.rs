@@ -115,7 +115,7 @@ impl Timer {
 
     /// Sets what the timer calls; [`EPERM`] if the map has no user reference.
     pub(crate) fn set_callback(&self, prog: &Prog, callback: Callback) -> Result {
-        // Not for safety: what is set while the last user reference goes is dropped with the timer.
+        // What is set while the last user reference goes is dropped with the timer.
         if !self.map().has_user_refs() {
             return Err(EPERM);
         }

@@ -90,8 +90,8 @@ unsafe impl Sync for LlistNode {}
 ///
 /// # Safety
 ///
-/// - [`into_node`] must return a pointer to a valid [`LlistNode`] that nothing but the list accesses
-///   until the pointer is passed to [`from_node`].
+/// - [`into_node`] must return a pointer to a valid node that nothing but the list accesses until
+///   the pointer is passed to [`from_node`].
 /// - [`from_node`] must be the inverse of [`into_node`].
 ///
 /// [`into_node`]: LlistItem::into_node

@@ -84,7 +84,7 @@ unsafe impl Sync for RcuHead {}
 ///
 /// # Safety
 ///
-/// - [`into_head`] must return a pointer to a valid [`RcuHead`] that nothing but RCU accesses until the
+/// - [`into_head`] must return a pointer to a valid head that nothing but RCU accesses until the
 ///   pointer is passed to [`from_head`].
 /// - [`from_head`] must be the inverse of [`into_head`].
 ///
