@@ -17,7 +17,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test kernel vm shell series check menuconfig clean distclean sample
+.PHONY: help run test kernel vm shell series check check-series check-off menuconfig clean distclean sample
 
 help:
 	@cat scripts/help.txt
@@ -46,6 +46,12 @@ series:
 
 check:
 	@scripts/check
+
+check-series:
+	@scripts/check-series
+
+check-off:
+	@scripts/check-off
 
 menuconfig:
 	@scripts/kernel $(FLAVOR) menuconfig
