@@ -22,7 +22,8 @@ lock() {
 	fi
 }
 
-# mirror: the machine's own mirror if it is a Debian, else Debian's.
+# mirror: the machine's own mirror if it is a Debian; else nothing, which
+# leaves the choice to mmdebstrap.
 mirror() {
 	local own=
 	if command -v apt-get >/dev/null; then
@@ -30,14 +31,13 @@ mirror() {
 		own=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' \
 			'Created-By: Packages' | sed -n 's/^Debian Debian //p' | head -n1)
 	fi
-	echo "${MIRROR:-${own:-}}"
+	echo "${MIRROR:-$own}"
 }
 
-# apt_sources: what the toolchain and the kernel source come from.
+# apt_sources MIRROR: what the toolchain and the kernel source come from.
 apt_sources() {
-	local suite mirror
-	mirror=$(mirror)
+	local suite
 	for suite in trixie trixie-updates trixie-backports; do
-		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $1 $suite main"
 	done
 }
