@@ -52,6 +52,14 @@ pub(crate) enum Op {
     Cancel,
 }
 
+impl Op {
+    /// Returns whether the operation would arm the timer.
+    #[inline]
+    pub(crate) fn is_start(self) -> bool {
+        matches!(self, Op::Start(_))
+    }
+}
+
 /// What a [`CommandWord`] says.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {

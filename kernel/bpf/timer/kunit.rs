@@ -181,6 +181,12 @@ impl Fixture {
     }
 }
 
+/// Calls `f` where operations are left to the drain, which comes right after.
+fn with_irqs_off<R>(f: impl FnOnce() -> R) -> R {
+    let _irqs_off = interrupt::local_interrupt_disable();
+    f()
+}
+
 /// For what a test relies on outside of its body, where KUnit's assertions are not to be had.
 fn assert_eq_or_warn(left: u64, right: u64) {
     kernel::warn_on!(left != right);
@@ -507,10 +513,7 @@ mod tests {
 
         fixture.prepare(place);
         assert_eq!(place.start(LATER, 0), 0);
-        {
-            let _irqs_off = interrupt::local_interrupt_disable();
-            place.free();
-        }
+        with_irqs_off(|| place.free());
         assert!(place.is_empty());
         assert_eq!(place.settle(), 0);
         assert_eq!(fixture.prog_refs(0), 1);
@@ -523,9 +526,7 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place);
-        let irqs_off = interrupt::local_interrupt_disable();
-        let result = place.start(MSEC, 0);
-        drop(irqs_off);
+        let result = with_irqs_off(|| place.start(MSEC, 0));
         assert_eq!(result, 0);
         assert_eq!(place.wait_for(1), 1);
         assert_eq!(place.settle(), 1);
@@ -537,16 +538,12 @@ mod tests {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
-        let irqs_off = interrupt::local_interrupt_disable();
-        let result = place.cancel();
-        drop(irqs_off);
+        let result = with_irqs_off(|| place.cancel());
         assert_eq!(result, errno(code::EOPNOTSUPP));
 
         fixture.prepare(place);
         assert_eq!(place.start(LATER, 0), 0);
-        let irqs_off = interrupt::local_interrupt_disable();
-        let result = place.cancel();
-        drop(irqs_off);
+        let result = with_irqs_off(|| place.cancel());
         assert_eq!(result, errno(code::EOPNOTSUPP));
         // It was not cancelled.
         assert_eq!(place.cancel(), 1);
@@ -559,10 +556,11 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place);
-        let irqs_off = interrupt::local_interrupt_disable();
-        let result = place.start(MSEC, 0);
-        place.free();
-        drop(irqs_off);
+        let result = with_irqs_off(|| {
+            let result = place.start(MSEC, 0);
+            place.free();
+            result
+        });
         assert_eq!(result, 0);
         assert!(place.is_empty());
         assert_eq!(place.settle(), 0);
@@ -591,16 +589,12 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place);
-        let irqs_off = interrupt::local_interrupt_disable();
-        let results = (place.start(MSEC, 0), place.try_cancel());
-        drop(irqs_off);
+        let results = with_irqs_off(|| (place.start(MSEC, 0), place.try_cancel()));
         assert_eq!(results.0, 0);
         assert_eq!(results.1, code::ECANCELED.to_errno());
         assert_eq!(place.settle(), 0);
 
-        let irqs_off = interrupt::local_interrupt_disable();
-        let results = (place.try_cancel(), place.start(MSEC, 0));
-        drop(irqs_off);
+        let results = with_irqs_off(|| (place.try_cancel(), place.start(MSEC, 0)));
         assert_eq!(results.0, code::ECANCELED.to_errno());
         assert_eq!(results.1, 0);
         assert_eq!(place.wait_for(1), 1);

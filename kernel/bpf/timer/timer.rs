@@ -164,10 +164,10 @@ impl Timer {
             .transpose()?;
 
         // A dead timer is cancelled for good already; there is just its callback to wait for.
-        let dropped = self.command.supersede().unwrap_or(None);
+        let start_pending = self.drop_pending().unwrap_or(false);
 
         self.callback.clear();
-        Ok(self.hrtimer.cancel() || matches!(dropped, Some(Op::Start(_))))
+        Ok(self.hrtimer.cancel() || start_pending)
     }
 
     /// Cancels the timer without waiting, and keeps its callback.
@@ -178,14 +178,18 @@ impl Timer {
             defer::post(self, Op::Cancel)?;
             return Err(ECANCELED);
         }
-        let dropped = self.command.supersede()?;
+        let start_pending = self.drop_pending()?;
 
         match self.hrtimer.try_to_cancel() {
-            TryCancel::Inactive if matches!(dropped, Some(Op::Start(_))) => {
-                Ok(TryCancel::Cancelled)
-            }
+            TryCancel::Inactive if start_pending => Ok(TryCancel::Cancelled),
             outcome => Ok(outcome),
         }
+    }
+
+    /// Drops what was left to the drain; returns whether that was a start, with which the timer
+    /// counts as armed.
+    fn drop_pending(&self) -> Result<bool> {
+        Ok(self.command.supersede()?.is_some_and(Op::is_start))
     }
 }
 
