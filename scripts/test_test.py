@@ -39,7 +39,7 @@ class Whole(unittest.TestCase):
         self.program("scripts/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer >"$2/tests.txt"\n')
         self.program("tree/tools/testing/kunit/kunit.py", KUNIT)
         for flavor in ("rust", "c"):
-            self.program(f"build/{flavor}/arch/x86/boot/bzImage", "")
+            self.program(f"build/{flavor}/.built", "")
         self.say(status="0", output=OUTPUT, console="", report=REPORT)
 
     def program(self, path, text):
@@ -114,7 +114,7 @@ class Whole(unittest.TestCase):
 
     def test_usage(self):
         self.assertEqual(self.run_test("nonesuch")[0], 2)
-        self.assertIn("no kernel in build/debug", self.run_test("--flavor", "debug")[1])
+        self.assertIn("no finished kernel in build/debug", self.run_test("--flavor", "debug")[1])
 
 
 if __name__ == "__main__":

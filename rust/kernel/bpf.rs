@@ -11,5 +11,6 @@ pub use map::Map;
 pub use prog::{
     Callback,
     Prog,
-    ProgRef, //
+    ProgRef,
+    Run, //
 };

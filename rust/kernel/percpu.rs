@@ -25,9 +25,15 @@
 //! let visits = VISITS.this_cpu();
 //! visits.fetch_add(1, Relaxed);
 //! assert_eq!(visits.load(Relaxed), 1);
+//!
+//! let total: i32 = VISITS.copies().map(|visits| visits.load(Relaxed)).sum();
+//! assert_eq!(total, 1);
 //! ```
 
-use crate::bindings;
+use crate::{
+    bindings,
+    cpu, //
+};
 
 use core::cell::UnsafeCell;
 
@@ -89,6 +95,22 @@ impl<T: Sync> PerCpu<T> {
         // SAFETY: By the type invariants the copy is initialized; it lives as long as the kernel,
         // and all references to it are shared ones.
         unsafe { &*copy.cast::<T>() }
+    }
+
+    /// Returns the copies of all possible CPUs.
+    #[inline]
+    pub fn copies(&self) -> impl Iterator<Item = &'static T> + '_ {
+        (0..cpu::nr_cpu_ids())
+            // SAFETY: Any number may be asked for that is less than `nr_cpu_ids`.
+            .filter(|&cpu| unsafe { bindings::cpu_possible(cpu) })
+            .map(|cpu| {
+                // SAFETY: By the type invariants, this is a per-CPU address; the CPU is possible.
+                let copy = unsafe { bindings::per_cpu_ptr(self.0.cast_mut().cast(), cpu as i32) };
+
+                // CAST: The copy of a `T` is a `T`.
+                // SAFETY: As in `this_cpu()`.
+                unsafe { &*copy.cast::<T>() }
+            })
     }
 }
 

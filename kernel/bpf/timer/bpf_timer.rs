@@ -34,9 +34,12 @@ mod command;
 mod defer;
 mod expire;
 mod exports;
+mod links;
 mod reap;
 mod slot;
 mod timer;
+mod trace;
+mod wall;
 
 #[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
 mod kunit;

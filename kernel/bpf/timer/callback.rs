@@ -65,6 +65,17 @@ impl CallbackCell {
         !self.prog.load(Relaxed).is_null()
     }
 
+    /// Returns the program, which stays valid until the end of the RCU read-side section that the
+    /// caller is in.
+    pub(crate) fn prog(&self) -> Option<&Prog> {
+        // Relaxed: what is read through the pointer was written before the program got an id, and
+        // depends on the address.
+        let prog = NonNull::new(self.prog.load(Relaxed))?;
+
+        // SAFETY: By the type invariants it held a reference, and it is freed by RCU.
+        Some(unsafe { Prog::from_raw(prog.as_ptr()) })
+    }
+
     /// Returns the callback, whose code stays valid until the end of the RCU read-side section that
     /// the caller is in (R2).
     #[inline]

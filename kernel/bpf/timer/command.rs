@@ -8,6 +8,7 @@
 //! it is on a queue, so that one party alone ever queues it or takes care of its death (R6).
 
 use kernel::{
+    bindings,
     prelude::*,
     sync::atomic::{
         ordering::{
@@ -29,6 +30,28 @@ pub(crate) struct Start {
 }
 
 impl Start {
+    const ABSOLUTE: u64 = bindings::BPF_F_TIMER_ABS as u64;
+    const PINNED: u64 = bindings::BPF_F_TIMER_CPU_PIN as u64;
+
+    /// Takes the flags of `bpf_timer_start()`; [`EINVAL`] if one is not known.
+    #[inline]
+    pub(crate) fn new(nsecs: u64, flags: u64) -> Result<Self> {
+        if flags & !(Self::ABSOLUTE | Self::PINNED) != 0 {
+            return Err(EINVAL);
+        }
+        Ok(Self {
+            nsecs,
+            absolute: flags & Self::ABSOLUTE != 0,
+            pinned: flags & Self::PINNED != 0,
+        })
+    }
+
+    /// Returns the flags again.
+    pub(crate) fn flags(self) -> u64 {
+        (if self.absolute { Self::ABSOLUTE } else { 0 })
+            | (if self.pinned { Self::PINNED } else { 0 })
+    }
+
     #[inline]
     pub(crate) fn mode(self) -> StartMode {
         let mode = if self.absolute {
@@ -139,6 +162,17 @@ pub(crate) enum Handover {
     Drain,
 }
 
+/// What [`CommandWord::supersede`] has found.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Standing {
+    /// The timer is on no queue, and not with the drain.
+    Idle,
+    /// The timer is on a queue, with nothing pending any more; this was. Or it is with the drain,
+    /// which may be doing something that it took before.
+    Queued(Option<Op>),
+}
+
 /// How the drain is to go on with a timer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -205,19 +239,30 @@ impl CommandWord {
     /// Takes back what is pending, before something newer is done at once, so that the older does
     /// not undo the newer; [`ENOENT`] if the timer is dead.
     #[inline]
-    pub(crate) fn supersede(&self) -> Result<Option<Op>> {
+    pub(crate) fn supersede(&self) -> Result<Standing> {
+        let raw = self.load();
+
+        // The common case writes nothing.
+        if raw == word::IDLE {
+            return Ok(Standing::Idle);
+        }
+        self.supersede_busy(raw)
+    }
+
+    #[cold]
+    fn supersede_busy(&self, mut raw: u64) -> Result<Standing> {
         loop {
-            let raw = self.load();
-            // The common case writes nothing.
             match Command::decode(raw) {
-                Command::Idle | Command::Queued => return Ok(None),
+                Command::Idle => return Ok(Standing::Idle),
+                Command::Queued => return Ok(Standing::Queued(None)),
                 Command::Dead => return Err(ENOENT),
                 Command::Pending(op) => {
                     if self.change(raw, Command::Queued) {
-                        return Ok(Some(op));
+                        return Ok(Standing::Queued(Some(op)));
                     }
                 }
             }
+            raw = self.load();
         }
     }
 
@@ -235,8 +280,11 @@ impl CommandWord {
 
     /// Takes what is pending; for the drain, which took the timer off a queue.
     pub(crate) fn take(&self) -> Option<Op> {
-        // The timer is not `Idle`, so this cannot find it out of the drain's hands.
-        self.supersede().unwrap_or(None)
+        match self.supersede() {
+            Ok(Standing::Queued(op)) => op,
+            // Dead; it is not `Idle` while the drain has it.
+            _ => None,
+        }
     }
 
     /// Ends what the drain does with the timer.
@@ -329,13 +377,13 @@ mod tests {
     fn direct_operations_supersede() {
         let word = CommandWord::new();
 
-        assert_eq!(word.supersede(), Ok(None));
+        assert_eq!(word.supersede(), Ok(Standing::Idle));
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
-        assert_eq!(word.supersede(), Ok(Some(Op::Cancel)));
-        assert_eq!(word.supersede(), Ok(None));
+        assert_eq!(word.supersede(), Ok(Standing::Queued(Some(Op::Cancel))));
+        assert_eq!(word.supersede(), Ok(Standing::Queued(None)));
         // The timer is still on the queue.
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Drain));
-        assert_eq!(word.supersede(), Ok(Some(Op::Cancel)));
+        assert_eq!(word.supersede(), Ok(Standing::Queued(Some(Op::Cancel))));
         assert_eq!(word.take(), None);
         assert_eq!(word.finish(), Next::Done);
     }

@@ -13,6 +13,7 @@ use crate::{
         Next,
         Op, //
     },
+    links::Links,
     reap::Corpse,
     timer::Timer, //
 };
@@ -24,9 +25,14 @@ use kernel::{
         IrqWorkItem, //
     },
     prelude::*,
+    processor::cpu_relax,
     sync::{
         atomic::{
-            ordering::Relaxed,
+            ordering::{
+                Acquire,
+                Relaxed,
+                Release, //
+            },
             Atomic, //
         },
         llist::{
@@ -37,7 +43,10 @@ use kernel::{
     },
 };
 
-use core::ptr::NonNull;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 
 /// A timer on a queue, or with the drain.
 ///
@@ -53,14 +62,14 @@ unsafe impl Send for Queued {}
 // SAFETY: The node is a field of the timer, which by the invariants is valid and on no other queue.
 unsafe impl LlistItem for Queued {
     fn into_node(self) -> NonNull<LlistNode> {
-        // SAFETY: By the type invariants the timer is valid, and a field of it is not at zero.
-        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).node) }
+        // SAFETY: By the type invariants the timer is valid.
+        unsafe { Links::node_of(self.0) }
     }
 
     unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
         // INVARIANT: What `into_node()` gave up.
-        // SAFETY: The node is the field of a timer.
-        Self(unsafe { NonNull::new_unchecked(kernel::container_of!(node.as_ptr(), Timer, node)) })
+        // SAFETY: The node is that of a timer.
+        Self(unsafe { Links::timer_of_node(node) })
     }
 }
 
@@ -71,13 +80,18 @@ impl Queued {
         // SAFETY: By the type invariants the timer is valid.
         let timer = unsafe { self.0.as_ref() };
 
+        // Relaxed: the exchange in `take()` comes after it.
+        queue.doing.store(self.0.as_ptr(), Relaxed);
         match timer.command.take() {
             Some(Op::Start(start)) => timer.start_now(start),
             Some(Op::Cancel) => {
-                timer.hrtimer.try_to_cancel();
+                timer.disarm();
             }
             None => {}
         }
+        // Release: pairs with the Acquire in `wait_for()`.
+        queue.doing.store(ptr::null_mut(), Release);
+
         match timer.command.finish() {
             // Nothing of the timer is touched from here on.
             Next::Done => {}
@@ -92,8 +106,10 @@ impl Queued {
 struct Queue {
     timers: Llist<Queued>,
     work: IrqWork<Queue>,
-    /// Whether the drain is at work, which only this CPU writes.
+    /// Whether the drain is at work. Only written on this CPU, as is what follows.
     draining: Atomic<bool>,
+    /// The timer whose operation the drain has taken and not finished.
+    doing: Atomic<*mut Timer>,
 }
 
 kernel::define_per_cpu! {
@@ -101,6 +117,7 @@ kernel::define_per_cpu! {
         timers: Llist::new(),
         work: IrqWork::new(),
         draining: Atomic::new(false),
+        doing: Atomic::new(ptr::null_mut()),
     };
 }
 
@@ -150,6 +167,20 @@ pub(crate) fn post(timer: &Timer, op: Op) -> Result {
         queue.push(Queued(NonNull::from(timer)));
     }
     Ok(())
+}
+
+/// Waits until no drain is at an operation of `timer` that it took before this was called, which it
+/// does not take long for; not where operations must be deferred.
+#[cold]
+pub(crate) fn wait_for(timer: &Timer) {
+    for queue in QUEUE.copies() {
+        // Acquire: pairs with the Release in `process()`, so that what the caller does next comes
+        // after what the drain has done. If the drain took the operation before the caller found
+        // it gone, the exchange that took it lets the caller see whose it was.
+        while ptr::eq(queue.doing.load(Acquire), timer) {
+            cpu_relax();
+        }
+    }
 }
 
 /// Leaves a dead timer to the drain.

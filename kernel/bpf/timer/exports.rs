@@ -23,10 +23,7 @@ use kernel::{
         c_void, //
     },
     prelude::*,
-    time::hrtimer::dynamic::{
-        ClockId,
-        TryCancel, //
-    },
+    time::hrtimer::dynamic::ClockId, //
 };
 
 use core::ptr::NonNull;
@@ -107,21 +104,13 @@ pub(crate) unsafe extern "C" fn bpf_timer_start(
     _r4: u64,
     _r5: u64,
 ) -> u64 {
-    const ABS: u64 = bindings::BPF_F_TIMER_ABS as u64;
-    const CPU_PIN: u64 = bindings::BPF_F_TIMER_CPU_PIN as u64;
-
     let start = || {
-        if flags & !(ABS | CPU_PIN) != 0 {
-            return Err(EINVAL);
-        }
-        // SAFETY: By the safety requirement; programs run in read-side sections.
-        let timer = unsafe { Slot::from_raw(timer as *mut c_void) }.timer()?;
+        let start = Start::new(nsecs, flags)?;
 
-        timer.start(Start {
-            nsecs,
-            absolute: flags & ABS != 0,
-            pinned: flags & CPU_PIN != 0,
-        })
+        // SAFETY: By the safety requirement; programs run in read-side sections.
+        unsafe { Slot::from_raw(timer as *mut c_void) }
+            .timer()?
+            .start(start)
     };
 
     to_register(start().map(|()| 0))
@@ -157,9 +146,7 @@ pub(crate) unsafe extern "C" fn bpf_timer_try_cancel(timer: *mut c_void) -> c_in
     let timer = unsafe { Slot::from_raw(timer) }.timer();
 
     match timer.and_then(|timer| timer.try_cancel()) {
-        Ok(TryCancel::Inactive) => 0,
-        Ok(TryCancel::Cancelled) => 1,
-        Ok(TryCancel::Running) => -1,
+        Ok(outcome) => outcome as c_int,
         Err(error) => error.to_errno(),
     }
 }

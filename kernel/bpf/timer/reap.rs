@@ -8,21 +8,28 @@
 use crate::{
     command::Handover,
     defer,
+    links::Links,
     timer::{
         must_defer,
         Timer, //
     },
+    wall::WallTimer, //
 };
 
 use kernel::{
     alloc::allocator::NolockBox,
+    bpf::Map,
+    ffi::c_void,
     prelude::*,
     sync::rcu::tasks_trace::{
         self,
         RcuHead,
         RcuItem, //
     },
-    time::hrtimer::dynamic::TryCancel,
+    time::hrtimer::dynamic::{
+        ClockId,
+        TryCancel, //
+    },
 };
 
 use core::ptr::NonNull;
@@ -35,18 +42,33 @@ use core::ptr::NonNull;
 #[must_use = "a timer that is dropped here is never freed"]
 pub(crate) struct Detached(NonNull<Timer>);
 
-impl From<Pin<NolockBox<Timer>>> for Detached {
-    fn from(timer: Pin<NolockBox<Timer>>) -> Self {
-        // INVARIANT: The box owned an initialized timer.
-        // SAFETY: The timer is not moved from here on; a box is not null.
+impl Detached {
+    /// Makes a timer, with memory charged to the memory cgroup of `map`; [`ENOMEM`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Timer::new`].
+    pub(crate) unsafe fn new(map: &Map, value: *mut c_void, clock: ClockId) -> Result<Self> {
+        // INVARIANT: The boxes own initialized timers.
+        // CAST: A `WallTimer` begins with its timer.
+        // SAFETY: By the safety requirement; the timer is not moved from here on, and a box is not
+        // null.
         unsafe {
-            let timer = NolockBox::into_raw(Pin::into_inner_unchecked(timer));
-            Self(NonNull::new_unchecked(timer))
+            let timer = if clock == ClockId::RealTime {
+                let wall = map
+                    .alloc_nolock()?
+                    .write_pin_init(WallTimer::new(map, value))?;
+                NolockBox::into_raw(Pin::into_inner_unchecked(wall)).cast::<Timer>()
+            } else {
+                let timer = map
+                    .alloc_nolock()?
+                    .write_pin_init(Timer::new(map, value, clock))?;
+                NolockBox::into_raw(Pin::into_inner_unchecked(timer))
+            };
+            Ok(Self(NonNull::new_unchecked(timer)))
         }
     }
-}
 
-impl Detached {
     /// Takes a timer over from its slot.
     ///
     /// # Safety
@@ -93,7 +115,7 @@ impl Detached {
 ///
 /// # Invariants
 ///
-/// The timer is dead and owned by `self`, and its `node` and `rcu` are not in use.
+/// The timer is dead and owned by `self`, and its `links` are not in use.
 #[must_use = "a timer that is dropped here is never freed"]
 pub(crate) struct Corpse(NonNull<Timer>);
 
@@ -123,22 +145,23 @@ impl Corpse {
 
         timer.callback.clear();
         // If it runs, it finds no callback or is past that, and is waited for below.
-        timer.hrtimer.try_to_cancel();
+        timer.disarm();
         tasks_trace::call(self);
     }
 }
 
-// SAFETY: `rcu` is a field of the timer, which the corpse owns, and by the invariants is unused.
+// SAFETY: The head is in the timer, which the corpse owns, and by the invariants is unused.
 unsafe impl RcuItem for Corpse {
     fn into_head(self) -> NonNull<RcuHead> {
-        // SAFETY: By the type invariants the timer is valid, and a field of it is not at zero.
-        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).rcu) }
+        // INVARIANT (`Links`): The timer is dead and off the queues.
+        // SAFETY: By the type invariants the timer is valid.
+        unsafe { Links::rcu_of(self.0) }
     }
 
     unsafe fn from_head(head: NonNull<RcuHead>) -> Self {
         // INVARIANT: The corpse that `into_head()` gave up.
-        // SAFETY: The head is the field of a timer.
-        Self(unsafe { NonNull::new_unchecked(kernel::container_of!(head.as_ptr(), Timer, rcu)) })
+        // SAFETY: The head is that of a timer.
+        Self(unsafe { Links::timer_of_rcu(head) })
     }
 
     /// Frees the timer, unless a start that raced with its death has armed it (R1).
@@ -148,7 +171,7 @@ unsafe impl RcuItem for Corpse {
 
         // All who could arm it are through. An expiry that runs is a reader of RCU, and is through
         // after another grace period.
-        if timer.hrtimer.try_to_cancel() == TryCancel::Running {
+        if timer.disarm() == TryCancel::Running {
             tasks_trace::call(self);
             return;
         }
@@ -163,7 +186,16 @@ unsafe impl RcuItem for Corpse {
 ///
 /// The caller must own `timer`, and nobody else may use it, nor the hrtimer core.
 unsafe fn free(timer: NonNull<Timer>) {
+    // SAFETY: By the safety requirement.
+    let in_wall = unsafe { timer.as_ref() }.wall().is_some();
+
     // SAFETY: Memory from `Map::alloc_nolock()` that was a `NolockBox` before, by the invariants of
     // `Detached` and `Corpse`; it is not moved.
-    drop(unsafe { NolockBox::from_raw(timer.as_ptr()) });
+    unsafe {
+        if in_wall {
+            drop(NolockBox::from_raw(timer.as_ptr().cast::<WallTimer>()));
+        } else {
+            drop(NolockBox::from_raw(timer.as_ptr()));
+        }
+    }
 }

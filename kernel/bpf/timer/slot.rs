@@ -8,6 +8,7 @@ use crate::{
         must_defer,
         Timer, //
     },
+    trace, //
 };
 
 use kernel::{
@@ -98,6 +99,17 @@ impl Slot {
     ///
     /// The slot must be in the value of an element of `map`.
     pub(crate) unsafe fn init(&self, map: &Map, clock: ClockId) -> Result {
+        // SAFETY: By the safety requirement.
+        let result = unsafe { self.make_timer(map, clock) };
+
+        trace::init(self.timer.load(Relaxed), map, clock, &result);
+        result
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::init`].
+    unsafe fn make_timer(&self, map: &Map, clock: ClockId) -> Result {
         if self.timer().is_ok() {
             return Err(EBUSY);
         }
@@ -105,10 +117,10 @@ impl Slot {
         let offset = unsafe { map.timer_offset() };
         let value = ptr::from_ref(self).wrapping_byte_sub(offset);
 
+        let value = value.cast_mut().cast();
+
         // SAFETY: By the safety requirement, `value` is the value of the element.
-        let timer = unsafe { Timer::new(map, value.cast_mut().cast(), clock) };
-        let timer = map.alloc_nolock()?.write_pin_init(timer)?;
-        let timer = Detached::from(timer);
+        let timer = unsafe { Detached::new(map, value, clock) }?;
 
         // INVARIANT: The slot owns the timer from here on.
         // Full: publishes the timer, for the Acquire in `timer()`.

@@ -7,10 +7,13 @@ use crate::{
     command::{
         CommandWord,
         Op,
+        Standing,
         Start, //
     },
     defer,
-    expire, //
+    links::Links,
+    trace,
+    wall::WallTimer, //
 };
 
 use kernel::{
@@ -19,22 +22,17 @@ use kernel::{
         Map,
         Prog, //
     },
-    ffi::c_void,
+    ffi::{
+        c_int,
+        c_void, //
+    },
     interrupt,
     prelude::*,
-    sync::{
-        atomic::{
-            ordering::Relaxed,
-            Atomic, //
-        },
-        barrier::smp_mb,
-        barrier::Full,
-        llist::LlistNode,
-        rcu::tasks_trace::RcuHead, //
-    },
     time::hrtimer::dynamic::{
+        CancelWait,
         ClockId,
         DynHrTimer,
+        StartMode,
         TryCancel, //
     },
 };
@@ -47,32 +45,56 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// - `map` is used by operations and callbacks, that is by programs, each of which refers to the
-///   map (or to the map that this one is in, which frees it after a grace period) until it is freed
-///   itself. It is not used to free the timer.
-/// - `value` is the value of the element of `map` in which the timer's slot is. It is used by
+/// - The map in `links`, while the timer is alive, is used by operations and callbacks, that is by
+///   programs, each of which refers to the map (or to the map that this one is in, which frees it
+///   after a grace period) until it is freed itself. It is not used to free the timer.
+/// - `home` names the value of the element of the map in which the timer's slot is. It is used by
 ///   callbacks, none of which begins after the grace period that follows the timer's death.
+/// - If `home` says so, the timer is the first field of a [`WallTimer`].
 #[pin_data]
+#[repr(C)]
 pub(crate) struct Timer {
+    /// First, so that the address is the same in the tracepoints of hrtimers and of ours.
     #[pin]
     pub(crate) hrtimer: DynHrTimer<Timer>,
     pub(crate) callback: CallbackCell,
     pub(crate) command: CommandWord,
-    /// How many callbacks of other timers wait for this one to be cancelled.
-    cancelling: Atomic<i32>,
-    map: *const Map,
-    pub(crate) value: *mut c_void,
-    pub(crate) node: LlistNode,
-    pub(crate) rcu: RcuHead,
+    pub(crate) links: Links,
+    home: Home,
 }
 
-// SAFETY: `map` and `value` are valid on all CPUs, by the type invariants; all else is `Send`.
+// The size of two cache lines, and of a slab that is not shared with anything larger.
+static_assert!(size_of::<Timer>() <= 128);
+
+// SAFETY: `home` is valid on all CPUs, by the type invariants; all else is `Send`.
 unsafe impl Send for Timer {}
-// SAFETY: As above; `map` and `value` do not change.
+// SAFETY: As above; `home` does not change.
 unsafe impl Sync for Timer {}
 
 kernel::impl_has_dyn_hr_timer! {
     impl HasDynHrTimer for Timer { self.hrtimer }
+}
+
+/// The value that a timer is in, and whether it is a [`WallTimer`]'s, in bit 0 of the address.
+#[derive(Copy, Clone)]
+struct Home(*mut c_void);
+
+impl Home {
+    const IN_WALL: usize = 1;
+
+    fn new(value: *mut c_void, in_wall: bool) -> Self {
+        Self(value.map_addr(|addr| addr | usize::from(in_wall)))
+    }
+
+    #[inline]
+    fn value(self) -> *mut c_void {
+        self.0.map_addr(|addr| addr & !Self::IN_WALL)
+    }
+
+    #[inline]
+    fn in_wall(self) -> bool {
+        self.0.addr() & Self::IN_WALL != 0
+    }
 }
 
 /// Returns whether this context may have interrupted the hrtimer core, RCU or a program's
@@ -83,7 +105,8 @@ pub(crate) fn must_defer() -> bool {
 }
 
 impl Timer {
-    /// Returns an initializer for a timer that is stopped and has no callback.
+    /// Returns an initializer for a timer that is stopped and has no callback; not for the
+    /// real-time clock.
     ///
     /// # Safety
     ///
@@ -94,60 +117,119 @@ impl Timer {
         clock: ClockId,
     ) -> impl PinInit<Self> + '_ {
         // INVARIANT: By the safety requirement; the timer dies with the element.
+        Self::init(map, Home::new(value, false), clock)
+    }
+
+    /// Returns an initializer for the timer in a [`WallTimer`], as [`Self::new`] does.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::new`], and that is where the timer must be.
+    pub(crate) unsafe fn new_in_wall(map: &Map, value: *mut c_void) -> impl PinInit<Self> + '_ {
+        // INVARIANT: By the safety requirement; the timer dies with the element.
+        Self::init(map, Home::new(value, true), ClockId::RealTime)
+    }
+
+    fn init(map: &Map, home: Home, clock: ClockId) -> impl PinInit<Self> + '_ {
         pin_init!(Self {
-            hrtimer <- DynHrTimer::new(clock),
+            hrtimer <- DynHrTimer::new(clock, StartMode::RELATIVE),
             callback: CallbackCell::new(),
             command: CommandWord::new(),
-            cancelling: Atomic::new(0),
-            map,
-            value,
-            node: LlistNode::new(),
-            rcu: RcuHead::new(),
+            links: Links::new(map),
+            home,
         })
     }
 
-    /// Returns the map that the timer belongs to.
+    /// Returns the map that the timer belongs to; [`ENOENT`] if the timer is dead.
     #[inline]
-    pub(crate) fn map(&self) -> &Map {
-        // SAFETY: By the type invariants the map is valid.
-        unsafe { &*self.map }
+    pub(crate) fn map(&self) -> Result<&Map> {
+        let map = self.links.map();
+
+        if self.command.is_dead() {
+            return Err(ENOENT);
+        }
+        // SAFETY: The timer was alive after the pointer was read, so that is the map; it is valid
+        // by the type invariants.
+        Ok(unsafe { &*map })
     }
 
-    /// Sets what the timer calls; [`EPERM`] if the map has no user reference.
+    /// Returns the value that the timer is in.
+    #[inline]
+    pub(crate) fn value(&self) -> *mut c_void {
+        self.home.value()
+    }
+
+    /// Returns what the timer is in, if that is a timer on the real-time clock.
+    #[inline]
+    pub(crate) fn wall(&self) -> Option<&WallTimer> {
+        // CAST: The timer is the first field of a `WallTimer`, by the type invariants.
+        // SAFETY: Which is valid as long as its first field.
+        self.home
+            .in_wall()
+            .then(|| unsafe { &*core::ptr::from_ref(self).cast::<WallTimer>() })
+    }
+
+    /// Sets what the timer calls.
+    ///
+    /// [`EPERM`] if the map has no user reference, [`ENOENT`] if the timer is dead.
     pub(crate) fn set_callback(&self, prog: &Prog, callback: Callback) -> Result {
         // What is set while the last user reference goes is dropped with the timer.
-        if !self.map().has_user_refs() {
+        if !self.map()?.has_user_refs() {
             return Err(EPERM);
         }
         self.callback.set(prog, callback)
     }
 
     /// Arms the timer, or moves it.
+    ///
+    /// [`EINVAL`] if it has no callback, [`ENOENT`] if it is dead, [`EDEADLK`] if the drain would
+    /// feed itself.
     #[inline]
     pub(crate) fn start(&self, start: Start) -> Result {
+        let result = self.start_or_defer(start);
+
+        trace::start(self, start, &result);
+        result
+    }
+
+    #[inline]
+    fn start_or_defer(&self, start: Start) -> Result {
         if !self.callback.is_set() {
             return Err(EINVAL);
         }
         if must_defer() {
             return defer::post(self, Op::Start(start));
         }
-        self.command.supersede()?;
+        self.supersede()?;
         self.start_now(start);
         Ok(())
     }
 
-    /// Arms the timer; not where [`must_defer`] says so.
+    /// Arms the timer; not where [`must_defer`] says so, but in the drain.
     #[inline]
     pub(crate) fn start_now(&self, start: Start) {
         // SAFETY: The timer stays valid until the grace period after its death, in the readers of
         // which we are, and from then on until its corpse found it cancelled and not running.
-        unsafe { self.hrtimer.start(start.nsecs as i64, start.mode()) };
+        unsafe {
+            match self.wall() {
+                None => self.hrtimer.start(start.nsecs as i64, start.mode()),
+                Some(wall) => wall.arm(start),
+            }
+        }
 
         // R1: If the timer died in between, whoever killed it may have cancelled before we armed.
         // What this load misses, the corpse cancels after the grace period, and until then the
         // expiry finds the timer dead. So no barrier is needed, which would cost every start.
         if self.command.is_dead() {
-            self.hrtimer.try_to_cancel();
+            self.disarm();
+        }
+    }
+
+    /// Cancels the timer without waiting; not where [`must_defer`] says so, but in the drain.
+    pub(crate) fn disarm(&self) -> TryCancel {
+        match self.wall() {
+            None => self.hrtimer.try_to_cancel(),
+            Some(wall) => wall.disarm(),
         }
     }
 
@@ -156,31 +238,46 @@ impl Timer {
     ///
     /// Returns whether it was armed. [`EDEADLK`] where that would wait for itself (R4).
     pub(crate) fn cancel(&self) -> Result<bool> {
-        if self.hrtimer.callback_running_here() {
-            return Err(EDEADLK);
-        }
-        let _wait = expire::running_here()
-            .map(|own| Wait::begin(own, self))
-            .transpose()?;
+        let result = self.cancel_and_wait();
 
+        trace::cancel(self, false, &result, |&armed| armed.into());
+        result
+    }
+
+    fn cancel_and_wait(&self) -> Result<bool> {
+        let wait = match self.wall() {
+            None => CancelWait::begin(&[self.hrtimer.id()])?,
+            Some(wall) => wall.begin_wait()?,
+        };
         // A dead timer is cancelled for good already; there is just its callback to wait for.
         let start_pending = self.drop_pending().unwrap_or(false);
 
         self.callback.clear();
-        Ok(self.hrtimer.cancel() || start_pending)
+        let armed = match self.wall() {
+            None => self.hrtimer.cancel_in(&wait),
+            Some(wall) => wall.cancel_in(&wait),
+        };
+        Ok(armed || start_pending)
     }
 
     /// Cancels the timer without waiting, and keeps its callback.
     ///
     /// [`ECANCELED`] if that is left to the drain, [`ENOENT`] if the timer is dead.
     pub(crate) fn try_cancel(&self) -> Result<TryCancel> {
+        let result = self.disarm_or_defer();
+
+        trace::cancel(self, true, &result, |&outcome| outcome as c_int);
+        result
+    }
+
+    fn disarm_or_defer(&self) -> Result<TryCancel> {
         if must_defer() {
             defer::post(self, Op::Cancel)?;
             return Err(ECANCELED);
         }
         let start_pending = self.drop_pending()?;
 
-        match self.hrtimer.try_to_cancel() {
+        match self.disarm() {
             TryCancel::Inactive if start_pending => Ok(TryCancel::Cancelled),
             outcome => Ok(outcome),
         }
@@ -189,35 +286,19 @@ impl Timer {
     /// Drops what was left to the drain; returns whether that was a start, with which the timer
     /// counts as armed.
     fn drop_pending(&self) -> Result<bool> {
-        Ok(self.command.supersede()?.is_some_and(Op::is_start))
+        Ok(self.supersede()?.is_some_and(Op::is_start))
     }
-}
 
-/// The time that the callback of one timer waits for the cancellation of another.
-struct Wait<'a> {
-    target: &'a Timer,
-}
-
-impl<'a> Wait<'a> {
-    /// Begins to wait for `target` in the callback of `own`; [`EDEADLK`] if that could close a
-    /// circle of callbacks that wait for each other (R4).
-    fn begin(own: &Timer, target: &'a Timer) -> Result<Self> {
-        target.cancelling.fetch_add(1, Relaxed);
-        let wait = Self { target };
-
-        // Pairs with the same barrier in the callback that waits for us: of all callbacks in a
-        // circle, the last to get here sees that its own timer is waited for.
-        smp_mb(Full);
-        if own.cancelling.load(Relaxed) != 0 {
-            return Err(EDEADLK);
+    /// Sees to it that nothing older than what the caller is about to do comes after it; returns
+    /// what was pending, and [`ENOENT`] if the timer is dead.
+    #[inline]
+    fn supersede(&self) -> Result<Option<Op>> {
+        match self.command.supersede()? {
+            Standing::Idle => Ok(None),
+            Standing::Queued(op) => {
+                defer::wait_for(self);
+                Ok(op)
+            }
         }
-        Ok(wait)
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        // Relaxed: a count that is still seen only makes another cancellation give up.
-        self.target.cancelling.fetch_sub(1, Relaxed);
     }
 }

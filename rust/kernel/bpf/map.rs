@@ -52,6 +52,13 @@ impl Map {
         self.0.get()
     }
 
+    /// Returns the number that user space knows the map by; zero once it has lost it.
+    #[inline]
+    pub fn id(&self) -> u32 {
+        // SAFETY: A field of a valid map, of which no more than the value now is wanted.
+        unsafe { (&raw const (*self.as_ptr()).id).read_volatile() }
+    }
+
     /// Returns whether user space refers to the map, by an open file or a pin in bpffs.
     ///
     /// Once this is `false`, `map_release_uref` of the map was called or is about to be. Gives no

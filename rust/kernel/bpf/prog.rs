@@ -2,10 +2,16 @@
 
 //! BPF programs and the functions in them.
 
+mod put;
+mod run;
+
+pub use run::Run;
+
 use crate::{
     bindings,
     error::from_err_ptr,
     ffi::c_void,
+    interrupt,
     prelude::*,
     types::Opaque, //
 };
@@ -49,6 +55,13 @@ impl Prog {
         self.0.get()
     }
 
+    /// Returns the number that user space knows the program by; zero once it has lost it.
+    #[inline]
+    pub fn id(&self) -> u32 {
+        // SAFETY: `aux` is valid as long as the program; no more than the value now is wanted.
+        unsafe { (&raw const (*(*self.as_ptr()).aux).id).read_volatile() }
+    }
+
     /// Takes a reference; [`ENOENT`] if the last one is gone. Callable in any context.
     #[inline]
     pub fn try_get(&self) -> Result<ProgRef> {
@@ -62,8 +75,8 @@ impl Prog {
 
 /// A reference to a BPF program, which keeps it loaded.
 ///
-/// Dropping the last reference unloads the program after a grace period; that is allowed in any
-/// context but NMI.
+/// May be dropped in any context. Dropping the last reference unloads the program after a grace
+/// period.
 ///
 /// # Invariants
 ///
@@ -97,8 +110,13 @@ impl ProgRef {
 impl Drop for ProgRef {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, the reference is ours to drop.
-        unsafe { bindings::bpf_prog_put(self.0.as_ptr()) };
+        if interrupt::irqs_disabled() || interrupt::in_hardirq() {
+            // SAFETY: By the type invariants, the reference is ours to drop.
+            unsafe { put::from_any_context(self.0) };
+        } else {
+            // SAFETY: By the type invariants, the reference is ours to drop.
+            unsafe { bindings::bpf_prog_put(self.0.as_ptr()) };
+        }
     }
 }
 

@@ -9,14 +9,13 @@
 //!
 //! The vocabulary and the states are those of the [parent module](super); in the states **running**
 //! and **started** alike, starting moves the timer. What is particular is [`try_to_cancel`], which
-//! never waits, and [`callback_running_here`], with which the callers of [`cancel`] can avoid to
-//! wait for themselves.
+//! never waits, and that [`cancel`] fails where it would wait for itself: in the expiry of the same
+//! timer, or in one of several that wait for each other. See [`CancelWait`].
 //!
 //! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
 //!
 //! [`HrTimer`]: super::HrTimer
 //! [`try_to_cancel`]: DynHrTimer::try_to_cancel
-//! [`callback_running_here`]: DynHrTimer::callback_running_here
 //! [`cancel`]: DynHrTimer::cancel
 //!
 //! # Examples
@@ -31,7 +30,7 @@
 //!     timer: DynHrTimer<Self>,
 //!     #[pin]
 //!     rang: Completion,
-//!     by_itself: Atomic<bool>,
+//!     cancels_itself: Atomic<bool>,
 //! }
 //!
 //! kernel::impl_has_dyn_hr_timer! {
@@ -40,16 +39,16 @@
 //!
 //! impl DynHrTimerCallback for Alarm {
 //!     fn run(&self) -> HrTimerRestart {
-//!         self.by_itself.store(self.timer.callback_running_here(), Relaxed);
+//!         self.cancels_itself.store(self.timer.cancel() != Err(EDEADLK), Relaxed);
 //!         self.rang.complete_all();
 //!         HrTimerRestart::NoRestart
 //!     }
 //! }
 //!
 //! let alarm = KBox::pin_init(pin_init!(Alarm {
-//!     timer <- DynHrTimer::new(ClockId::Monotonic),
+//!     timer <- DynHrTimer::new(ClockId::Monotonic, StartMode::RELATIVE),
 //!     rang <- Completion::new(),
-//!     by_itself: Atomic::new(false),
+//!     cancels_itself: Atomic::new(true),
 //! }), GFP_KERNEL)?;
 //!
 //! assert_eq!(alarm.timer.try_to_cancel(), TryCancel::Inactive);
@@ -57,9 +56,8 @@
 //! // SAFETY: It is the timer of `alarm`, and cancelled below, before that is dropped.
 //! unsafe { alarm.timer.start(1_000_000, StartMode::RELATIVE) };
 //! alarm.rang.wait_for_completion();
-//! alarm.timer.cancel();
-//! assert!(alarm.by_itself.load(Relaxed));
-//! assert!(!alarm.timer.callback_running_here());
+//! alarm.timer.cancel()?;
+//! assert!(!alarm.cancels_itself.load(Relaxed));
 //! # Ok::<(), Error>(())
 //! ```
 
@@ -67,14 +65,28 @@ use super::HrTimerRestart;
 use crate::{
     bindings,
     prelude::*,
-    types::Opaque, //
+    sync::{
+        atomic::{
+            ordering::Relaxed,
+            Atomic, //
+        },
+        barrier::{
+            smp_mb,
+            Full, //
+        },
+    },
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
 
 /// The clock that a timer is based on.
 ///
-/// As everywhere in the kernel, a timer on the real-time clock that is set up for relative expiry
-/// is one on the monotonic clock: setting the clock does not change when it expires.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ClockId {
@@ -118,13 +130,14 @@ impl StartMode {
 
 /// What became of an attempt to cancel a timer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(i32)]
 pub enum TryCancel {
-    /// The timer was not started.
-    Inactive,
-    /// The timer was started, and is not any more.
-    Cancelled,
     /// The callback is running, and the timer, if it was started again, still is.
-    Running,
+    Running = -1,
+    /// The timer was not started.
+    Inactive = 0,
+    /// The timer was started, and is not any more.
+    Cancelled = 1,
 }
 
 /// Declares that a type has a [`DynHrTimer`] field.
@@ -192,7 +205,11 @@ unsafe impl<T> Sync for DynHrTimer<T> {}
 
 impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// Returns an initializer for a stopped timer on `clock`.
-    pub fn new(clock: ClockId) -> impl PinInit<Self> {
+    ///
+    /// On the real-time clock, a timer is for starts that are absolute, or for starts that are
+    /// relative, as `mode` says: setting the clock must change when the former expires, but not the
+    /// latter, so those are on the monotonic clock. For the other clocks there is no difference.
+    pub fn new(clock: ClockId, mode: StartMode) -> impl PinInit<Self> {
         pin_init!(Self {
             // INVARIANT: `hrtimer_setup()` is called with soft expiry and `expired`.
             timer <- Opaque::ffi_init(move |place: *mut bindings::hrtimer| {
@@ -202,7 +219,7 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
                         place,
                         Some(expired::<T>),
                         clock as bindings::clockid_t,
-                        StartMode::RELATIVE.0,
+                        mode.0,
                     )
                 };
             }),
@@ -213,8 +230,9 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// Starts the timer, or moves it if it is started; callable with interrupts on or off, but not
     /// from code that may have interrupted the hrtimer core: NMI and hrtimer tracepoints.
     ///
-    /// `expires` is in nanoseconds. An expiry in the past expires at once. Orders nothing beyond
-    /// the lock of the timer's base.
+    /// `expires` is in nanoseconds. An expiry in the past expires at once. On the real-time clock,
+    /// `mode` must be absolute or relative as it was for [`Self::new`], else the timer expires at
+    /// the wrong time. Orders nothing beyond the lock of the timer's base.
     ///
     /// # Safety
     ///
@@ -242,24 +260,144 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
 
     /// Cancels the timer and waits until its callback does not run any more.
     ///
-    /// Returns whether it was started. Spins, or sleeps on `PREEMPT_RT`, so only for task and
-    /// softirq context with interrupts on. It never returns where the callback waits for the
-    /// caller, which [`Self::callback_running_here`] tells of the simplest case.
+    /// Returns whether it was started; [`EDEADLK`] if it would wait for itself, in which case
+    /// nothing was done. Spins, so only for task and softirq context with interrupts on.
     #[inline]
-    pub fn cancel(&self) -> bool {
+    pub fn cancel(&self) -> Result<bool> {
+        let wait = CancelWait::begin(&[self.id()])?;
+
+        Ok(self.cancel_in(&wait))
+    }
+
+    /// Does what [`Self::cancel`] does, in a wait that has begun for this timer.
+    #[inline]
+    pub fn cancel_in(&self, _wait: &CancelWait) -> bool {
         // SAFETY: By the type invariants the timer is initialized.
         unsafe { bindings::hrtimer_cancel(self.timer.get()) != 0 }
     }
 
-    /// Returns whether the caller has interrupted, or is called by, an expiry of this timer: from
-    /// before the `hrtimer_expire_entry` tracepoint until after `hrtimer_expire_exit`.
-    ///
-    /// The answer stays the same until the caller returns. Callable in any context in which the
-    /// caller does not migrate.
+    /// Returns when the timer expires, or was last to expire, in nanoseconds of its clock. Of use
+    /// in its callback; otherwise it may change while it is read.
     #[inline]
-    pub fn callback_running_here(&self) -> bool {
+    pub fn expires(&self) -> i64 {
         // SAFETY: By the type invariants the timer is initialized.
-        unsafe { bindings::hrtimer_callback_running_here(self.timer.get()) }
+        unsafe { (&raw const (*self.timer.get()).node.expires).read_volatile() }
+    }
+
+    /// Returns what tells this timer from all others that there are at the same time.
+    #[inline]
+    pub fn id(&self) -> TimerId {
+        TimerId(self.timer.get())
+    }
+
+    /// Returns whether the callback runs, on any CPU; it may have begun or ended by the time that
+    /// this returns.
+    #[inline]
+    pub fn is_running(&self) -> bool {
+        // SAFETY: By the type invariants the timer is initialized.
+        unsafe { bindings::hrtimer_callback_running(self.timer.get()) }
+    }
+}
+
+/// The identity of a timer: an address that is never dereferenced.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct TimerId(*mut bindings::hrtimer);
+
+/// How many timers one [`CancelWait`] can be for.
+const WAIT_FOR: usize = 2;
+
+/// What the expiry that runs on a CPU waits for. Only written on that CPU.
+struct WaitsFor([Atomic<*mut bindings::hrtimer>; WAIT_FOR]);
+
+crate::define_per_cpu! {
+    static WAITS_FOR: WaitsFor = WaitsFor([const { Atomic::new(ptr::null_mut()) }; WAIT_FOR]);
+}
+
+impl WaitsFor {
+    /// Sets what the CPU waits for and returns what it did before.
+    fn replace(
+        &self,
+        new: [*mut bindings::hrtimer; WAIT_FOR],
+    ) -> [*mut bindings::hrtimer; WAIT_FOR] {
+        let mut old = [ptr::null_mut(); WAIT_FOR];
+
+        for ((slot, old), new) in self.0.iter().zip(&mut old).zip(new) {
+            // Relaxed: see `CancelWait::begin()`. Another CPU that still sees the old value only
+            // gives up for no need.
+            *old = slot.load(Relaxed);
+            slot.store(new, Relaxed);
+        }
+        old
+    }
+}
+
+/// The time in which the caller may wait for the callbacks of some timers to end.
+///
+/// A caller that is itself in the expiry of a soft timer, of whatever kind, must not wait for that,
+/// and two such callers must not wait for each other. So a wait is made known before it begins, and
+/// does not begin if the caller's own expiry is being waited for. That is more careful than need be
+/// when the other one is about to get what it waits for.
+///
+/// An expiry is all that goes on from before the `hrtimer_expire_entry` tracepoint until after
+/// `hrtimer_expire_exit`.
+///
+/// # Invariants
+///
+/// `outer` is what the CPU waited for before, if this is an expiry.
+#[must_use = "the wait ends when it is dropped"]
+pub struct CancelWait {
+    outer: Option<[*mut bindings::hrtimer; WAIT_FOR]>,
+    _cpu: NotThreadSafe,
+}
+
+impl CancelWait {
+    /// Begins to wait for the callbacks of `timers`, two at most; [`EDEADLK`] if that could be for
+    /// ever.
+    ///
+    /// Only for task and softirq context with interrupts on. Orders what it makes known before all
+    /// that follows.
+    pub fn begin(timers: &[TimerId]) -> Result<Self> {
+        // SAFETY: Callable in any context.
+        let own = unsafe { bindings::hrtimer_soft_expiring_here() };
+
+        let mut wait = Self {
+            outer: None,
+            _cpu: NotThreadSafe,
+        };
+        if own.is_null() {
+            return Ok(wait);
+        }
+        if timers.contains(&TimerId(own)) {
+            return Err(EDEADLK);
+        }
+        let mut known = [ptr::null_mut(); WAIT_FOR];
+        for (known, timer) in known.iter_mut().zip(timers) {
+            *known = timer.0;
+        }
+        // INVARIANT: This is an expiry, which does not migrate.
+        wait.outer = Some(WAITS_FOR.this_cpu().replace(known));
+
+        // Pairs with the same barrier on the CPUs that wait for us: of all expiries in a circle,
+        // the last to get here sees what the others have made known.
+        smp_mb(Full);
+        let waited_for = WAITS_FOR
+            .copies()
+            // Relaxed: ordered by the barrier.
+            .any(|waits| waits.0.iter().any(|timer| timer.load(Relaxed) == own));
+        if waited_for {
+            return Err(EDEADLK);
+        }
+        Ok(wait)
+    }
+}
+
+impl Drop for CancelWait {
+    fn drop(&mut self) {
+        // A program that the wait itself has caused to run may have waited in between; it has put
+        // back what it found.
+        if let Some(outer) = self.outer {
+            WAITS_FOR.this_cpu().replace(outer);
+        }
     }
 }
 

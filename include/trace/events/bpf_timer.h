@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Tracepoints of BPF timers; see Documentation/bpf/bpf_timer_rust.rst. */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM bpf_timer
+
+#if !defined(_TRACE_BPF_TIMER_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _TRACE_BPF_TIMER_H
+
+#include <linux/tracepoint.h>
+
+/*
+ * In all of them, @timer is the address of the timer, which is also that of its
+ * struct hrtimer; @map_id and @prog_id are those of bpftool, or zero where
+ * there is no map (the timer is dead) or no program (no callback is set).
+ */
+TRACE_EVENT(bpf_timer_init,
+
+	TP_PROTO(const void *timer, u32 map_id, int clockid, int ret),
+
+	TP_ARGS(timer, map_id, clockid, ret),
+
+	TP_STRUCT__entry(
+		__field(const void *, timer)
+		__field(u32, map_id)
+		__field(int, clockid)
+		__field(int, ret)
+	),
+
+	TP_fast_assign(
+		__entry->timer = timer;
+		__entry->map_id = map_id;
+		__entry->clockid = clockid;
+		__entry->ret = ret;
+	),
+
+	TP_printk("timer=%p map_id=%u clockid=%d ret=%d", __entry->timer,
+		  __entry->map_id, __entry->clockid, __entry->ret)
+);
+
+TRACE_EVENT(bpf_timer_start,
+
+	TP_PROTO(const void *timer, u32 map_id, u32 prog_id, u64 nsecs,
+		 u64 flags, int ret),
+
+	TP_ARGS(timer, map_id, prog_id, nsecs, flags, ret),
+
+	TP_STRUCT__entry(
+		__field(const void *, timer)
+		__field(u32, map_id)
+		__field(u32, prog_id)
+		__field(u64, nsecs)
+		__field(u64, flags)
+		__field(int, ret)
+	),
+
+	TP_fast_assign(
+		__entry->timer = timer;
+		__entry->map_id = map_id;
+		__entry->prog_id = prog_id;
+		__entry->nsecs = nsecs;
+		__entry->flags = flags;
+		__entry->ret = ret;
+	),
+
+	TP_printk("timer=%p map_id=%u prog_id=%u nsecs=%llu flags=0x%llx ret=%d",
+		  __entry->timer, __entry->map_id, __entry->prog_id,
+		  __entry->nsecs, __entry->flags, __entry->ret)
+);
+
+TRACE_EVENT(bpf_timer_cancel,
+
+	TP_PROTO(const void *timer, u32 map_id, u32 prog_id, bool async,
+		 int ret),
+
+	TP_ARGS(timer, map_id, prog_id, async, ret),
+
+	TP_STRUCT__entry(
+		__field(const void *, timer)
+		__field(u32, map_id)
+		__field(u32, prog_id)
+		__field(bool, async)
+		__field(int, ret)
+	),
+
+	TP_fast_assign(
+		__entry->timer = timer;
+		__entry->map_id = map_id;
+		__entry->prog_id = prog_id;
+		__entry->async = async;
+		__entry->ret = ret;
+	),
+
+	TP_printk("timer=%p map_id=%u prog_id=%u async=%d ret=%d",
+		  __entry->timer, __entry->map_id, __entry->prog_id,
+		  __entry->async, __entry->ret)
+);
+
+TRACE_EVENT(bpf_timer_expire_entry,
+
+	TP_PROTO(const void *timer, u32 map_id, u32 prog_id, s64 expires),
+
+	TP_ARGS(timer, map_id, prog_id, expires),
+
+	TP_STRUCT__entry(
+		__field(const void *, timer)
+		__field(u32, map_id)
+		__field(u32, prog_id)
+		__field(s64, expires)
+	),
+
+	TP_fast_assign(
+		__entry->timer = timer;
+		__entry->map_id = map_id;
+		__entry->prog_id = prog_id;
+		__entry->expires = expires;
+	),
+
+	TP_printk("timer=%p map_id=%u prog_id=%u expires=%lld",
+		  __entry->timer, __entry->map_id, __entry->prog_id,
+		  __entry->expires)
+);
+
+TRACE_EVENT(bpf_timer_expire_exit,
+
+	TP_PROTO(const void *timer, u32 map_id, u32 prog_id),
+
+	TP_ARGS(timer, map_id, prog_id),
+
+	TP_STRUCT__entry(
+		__field(const void *, timer)
+		__field(u32, map_id)
+		__field(u32, prog_id)
+	),
+
+	TP_fast_assign(
+		__entry->timer = timer;
+		__entry->map_id = map_id;
+		__entry->prog_id = prog_id;
+	),
+
+	TP_printk("timer=%p map_id=%u prog_id=%u", __entry->timer,
+		  __entry->map_id, __entry->prog_id)
+);
+
+#endif /* _TRACE_BPF_TIMER_H */
+
+/* This part must be outside protection */
+#include <trace/define_trace.h>

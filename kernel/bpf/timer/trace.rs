@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Tracepoints. What they tell is only gathered when they are on.
+//!
+//! C header: [`include/trace/events/bpf_timer.h`](srctree/include/trace/events/bpf_timer.h)
+
+use crate::{
+    command::Start,
+    timer::Timer, //
+};
+
+use kernel::{
+    bpf::Map,
+    ffi::{
+        c_int,
+        c_void, //
+    },
+    prelude::*,
+    time::hrtimer::dynamic::ClockId, //
+};
+
+use core::ptr;
+
+/// Returns whether a tracepoint is on; costs no more than a jump that is patched in.
+macro_rules! is_on {
+    ($name:ident) => {{
+        #[cfg(CONFIG_TRACEPOINTS)]
+        {
+            // SAFETY: It is always fine to ask for the static key of a tracepoint.
+            unsafe {
+                kernel::jump_label::static_branch_unlikely!(
+                    kernel::bindings::$name,
+                    kernel::bindings::tracepoint,
+                    key
+                )
+            }
+        }
+        #[cfg(not(CONFIG_TRACEPOINTS))]
+        {
+            false
+        }
+    }};
+}
+
+mod tracepoints {
+    use super::*;
+
+    kernel::tracepoint::declare_trace! {
+        pub(super) unsafe fn bpf_timer_init(
+            timer: *const c_void,
+            map_id: u32,
+            clockid: c_int,
+            ret: c_int,
+        );
+        pub(super) unsafe fn bpf_timer_start(
+            timer: *const c_void,
+            map_id: u32,
+            prog_id: u32,
+            nsecs: u64,
+            flags: u64,
+            ret: c_int,
+        );
+        pub(super) unsafe fn bpf_timer_cancel(
+            timer: *const c_void,
+            map_id: u32,
+            prog_id: u32,
+            r#async: bool,
+            ret: c_int,
+        );
+        pub(super) unsafe fn bpf_timer_expire_entry(
+            timer: *const c_void,
+            map_id: u32,
+            prog_id: u32,
+            expires: i64,
+        );
+        pub(super) unsafe fn bpf_timer_expire_exit(
+            timer: *const c_void,
+            map_id: u32,
+            prog_id: u32,
+        );
+    }
+}
+
+/// What a program would see as the result.
+fn code<T>(result: &Result<T>, value: impl FnOnce(&T) -> c_int) -> c_int {
+    result.as_ref().map_or_else(|error| error.to_errno(), value)
+}
+
+/// The address of the timer and the ids of its map and program, the latter two zero if it has none.
+fn identify(timer: &Timer) -> (*const c_void, u32, u32) {
+    (
+        ptr::from_ref(timer).cast(),
+        timer.map().map_or(0, Map::id),
+        timer.callback.prog().map_or(0, |prog| prog.id()),
+    )
+}
+
+#[inline]
+pub(crate) fn init(timer: *const Timer, map: &Map, clock: ClockId, result: &Result) {
+    if is_on!(__tracepoint_bpf_timer_init) {
+        let ret = code(result, |()| 0);
+
+        // SAFETY: The arguments are plain values.
+        unsafe { tracepoints::bpf_timer_init(timer.cast(), map.id(), clock as c_int, ret) };
+    }
+}
+
+#[inline]
+pub(crate) fn start(timer: &Timer, start: Start, result: &Result) {
+    if is_on!(__tracepoint_bpf_timer_start) {
+        let (addr, map, prog) = identify(timer);
+        let ret = code(result, |()| 0);
+
+        // SAFETY: The arguments are plain values.
+        unsafe {
+            tracepoints::bpf_timer_start(addr, map, prog, start.nsecs, start.flags(), ret);
+        }
+    }
+}
+
+/// A cancellation, which returns `value` of its result to the program.
+#[inline]
+pub(crate) fn cancel<T>(
+    timer: &Timer,
+    without_waiting: bool,
+    result: &Result<T>,
+    value: impl FnOnce(&T) -> c_int,
+) {
+    if is_on!(__tracepoint_bpf_timer_cancel) {
+        let (addr, map, prog) = identify(timer);
+        let ret = code(result, value);
+
+        // SAFETY: The arguments are plain values.
+        unsafe { tracepoints::bpf_timer_cancel(addr, map, prog, without_waiting, ret) };
+    }
+}
+
+#[inline]
+pub(crate) fn expire_entry(timer: &Timer, expires: impl FnOnce() -> i64) {
+    if is_on!(__tracepoint_bpf_timer_expire_entry) {
+        let (addr, map, prog) = identify(timer);
+
+        // SAFETY: The arguments are plain values.
+        unsafe { tracepoints::bpf_timer_expire_entry(addr, map, prog, expires()) };
+    }
+}
+
+#[inline]
+pub(crate) fn expire_exit(timer: &Timer) {
+    if is_on!(__tracepoint_bpf_timer_expire_exit) {
+        let (addr, map, prog) = identify(timer);
+
+        // SAFETY: The arguments are plain values.
+        unsafe { tracepoints::bpf_timer_expire_exit(addr, map, prog) };
+    }
+}

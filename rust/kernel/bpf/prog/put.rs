@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Dropping references to programs in any context.
+//!
+//! With interrupts off, `bpf_prog_put()` leaves the end of a program to a workqueue. But what it
+//! has interrupted may be the workqueue's own code, in NMI and by way of tracepoints. So the last
+//! reference goes to an `irq_work` first.
+
+use crate::{
+    bindings, container_of,
+    irq_work::{
+        IrqWork,
+        IrqWorkItem, //
+    },
+    sync::{
+        atomic::{
+            ordering::{
+                Relaxed,
+                Release, //
+            },
+            Atomic, //
+        },
+        llist::{
+            Llist,
+            LlistItem,
+            LlistNode, //
+        },
+    },
+};
+
+use core::ptr::NonNull;
+
+/// A reference that was the only one when it was given up.
+///
+/// # Invariants
+///
+/// `self.0` is a valid program, of which `self` owns a reference. No other `LastRef` of it exists,
+/// so its `aux->work`, which is only used once there is no reference, is ours.
+struct LastRef(NonNull<bindings::bpf_prog>);
+
+// SAFETY: A reference may be dropped on any CPU.
+unsafe impl Send for LastRef {}
+
+const _: () = assert!(size_of::<LlistNode>() <= size_of::<bindings::work_struct>());
+
+// SAFETY: The node is in memory that by the type invariants is ours, large and aligned enough.
+unsafe impl LlistItem for LastRef {
+    fn into_node(self) -> NonNull<LlistNode> {
+        // SAFETY: By the type invariants the program is valid, and a field of its `aux` is not at
+        // address zero.
+        let work = unsafe {
+            NonNull::new_unchecked(&raw mut (*(*self.0.as_ptr()).aux).__bindgen_anon_1.work)
+        };
+
+        work.cast()
+    }
+
+    unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
+        let work = node.as_ptr().cast::<bindings::work_struct>();
+
+        // INVARIANT: What `into_node()` gave up.
+        // SAFETY: The node is the `work` of the `aux` of a valid program.
+        Self(unsafe {
+            let aux = container_of!(work, bindings::bpf_prog_aux, __bindgen_anon_1.work);
+            NonNull::new_unchecked((*aux).prog)
+        })
+    }
+}
+
+impl Drop for LastRef {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants, the reference is ours to drop.
+        unsafe { bindings::bpf_prog_put(self.0.as_ptr()) };
+    }
+}
+
+/// The references that wait for the `irq_work`.
+struct Waiting {
+    refs: Llist<LastRef>,
+    work: IrqWork<Waiting>,
+}
+
+static WAITING: Waiting = Waiting {
+    refs: Llist::new(),
+    work: IrqWork::new(),
+};
+
+crate::impl_has_irq_work! {
+    impl HasIrqWork for Waiting { self.work }
+}
+
+impl IrqWorkItem for Waiting {
+    fn run(&'static self) {
+        drop(self.refs.take_all());
+    }
+}
+
+/// Drops a reference to `prog`.
+///
+/// # Safety
+///
+/// `prog` must be valid, with a reference that the caller owns and gives up.
+pub(super) unsafe fn from_any_context(prog: NonNull<bindings::bpf_prog>) {
+    // SAFETY: By the safety requirement the reference keeps the program valid, and C accesses the count with atomic
+    // operations.
+    let refs = unsafe { Atomic::from_ptr(&raw mut (*(*prog.as_ptr()).aux).refcnt.counter) };
+
+    // Relaxed: the exchange fails if this is not the count any more.
+    let mut count: i64 = refs.load(Relaxed);
+    while count > 1 {
+        // Release: pairs with the full barrier of the atomic_dec_and_test() that finds no other
+        // reference, as a decrement in C would.
+        match refs.cmpxchg(count, count - 1, Release) {
+            Ok(_) => return,
+            Err(now) => count = now,
+        }
+    }
+    // INVARIANT: The count was one, so nobody else had a reference to give up. Who gets one from
+    // now on finds ours still there when dropping it.
+    if WAITING.refs.push(LastRef(prog)) {
+        IrqWork::queue(&WAITING);
+    }
+}

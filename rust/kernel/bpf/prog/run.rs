@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Run statistics of programs.
+
+use super::Prog;
+use crate::bindings;
+
+/// A run of a program, or of a function in it, that counts in the program's statistics.
+///
+/// What runs a program through `bpf_prog_run()` in C has this done for it; who calls a function of
+/// a program does it here. Runs are counted while `kernel.bpf_stats_enabled` is set. While it is
+/// not, this is free but for a jump that is patched in.
+#[must_use = "a run counts when it ends"]
+pub struct Run<'a>(Option<Clocked<'a>>);
+
+struct Clocked<'a> {
+    prog: &'a Prog,
+    /// In nanoseconds, of the `sched_clock()`.
+    begin: u64,
+}
+
+impl<'a> Run<'a> {
+    /// Begins a run of the program that `prog` returns, which is only asked if runs are counted.
+    ///
+    /// The caller must not migrate before the run ends, as is the case where programs run.
+    #[inline]
+    pub fn begin(prog: impl FnOnce() -> Option<&'a Prog>) -> Self {
+        if !are_counted() {
+            return Self(None);
+        }
+        Self(prog().map(|prog| Clocked {
+            prog,
+            // SAFETY: Callable in any context.
+            begin: unsafe { bindings::sched_clock() },
+        }))
+    }
+
+    /// Ends the run.
+    #[inline]
+    pub fn end(self) {
+        if let Some(run) = self.0 {
+            // SAFETY: Callable in any context.
+            let nsecs = unsafe { bindings::sched_clock() }.wrapping_sub(run.begin);
+
+            // SAFETY: A `&Prog` is a valid program.
+            unsafe { bindings::bpf_prog_count_run(run.prog.as_ptr(), nsecs) };
+        }
+    }
+}
+
+#[inline]
+fn are_counted() -> bool {
+    // SAFETY: This is a static key that C defines.
+    unsafe { crate::jump_label::static_branch_unlikely!(bindings::bpf_stats_enabled_key) }
+}
