@@ -35,6 +35,12 @@ impl Timer {
         let Ok(map) = self.map() else {
             return;
         };
+        // Where the walk over the elements has not been, or will not go, as the element is not in
+        // the map any more: let go of the program, which may be all that keeps the map.
+        if !map.has_user_refs() {
+            self.callback.clear();
+            return;
+        }
         let Some(callback) = self.callback.get() else {
             return;
         };

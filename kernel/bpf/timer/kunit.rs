@@ -89,11 +89,31 @@ struct Fixture {
     array_values: [Opaque<Value>; 3],
     element: Element,
     record: Opaque<bindings::btf_record>,
+    ops: Opaque<bindings::bpf_map_ops>,
     progs: [Opaque<bindings::bpf_prog>; 2],
     auxs: [Opaque<bindings::bpf_prog_aux>; 2],
 }
 
 static_assert!(core::mem::offset_of!(Fixture, array_values) == size_of::<bindings::bpf_array>());
+
+/// The lookup in a map that has its one element.
+///
+/// # Safety
+///
+/// `map` must be that of a [`Fixture`].
+unsafe extern "C" fn lookup(map: *mut bindings::bpf_map, _key: *mut c_void) -> *mut c_void {
+    // CAST: A fixture begins with its map.
+    // SAFETY: By the safety requirement.
+    unsafe { (*map.cast::<Fixture>()).element.value.get().cast() }
+}
+
+/// The lookup in a map that has no element.
+unsafe extern "C" fn lookup_in_empty(
+    _map: *mut bindings::bpf_map,
+    _key: *mut c_void,
+) -> *mut c_void {
+    core::ptr::null_mut()
+}
 
 /// Where a test's timer is.
 #[derive(Copy, Clone)]
@@ -111,6 +131,7 @@ impl Fixture {
                     value: value(),
                 },
                 record: Opaque::zeroed(),
+                ops: Opaque::zeroed(),
                 progs: [Opaque::zeroed(), Opaque::zeroed()],
                 auxs: [Opaque::zeroed(), Opaque::zeroed()],
             },
@@ -126,6 +147,8 @@ impl Fixture {
             map.key_size = 4;
             map.numa_node = bindings::NUMA_NO_NODE;
             map.record = fixture.record.get();
+            map.ops = fixture.ops.get();
+            (*fixture.ops.get()).map_lookup_elem = Some(lookup);
             map.usercnt.counter = 1;
             (*map.record).timer_off = core::mem::offset_of!(Value, timer) as i32;
             for (prog, aux) in fixture.progs.iter().zip(&fixture.auxs) {
@@ -140,6 +163,12 @@ impl Fixture {
 
     fn map(&self) -> *mut bindings::bpf_map {
         self.array.get().cast()
+    }
+
+    /// As if the element had been deleted.
+    fn delete_element(&self) {
+        // SAFETY: No timer uses the map yet.
+        unsafe { (*self.ops.get()).map_lookup_elem = Some(lookup_in_empty) };
     }
 
     fn set_user_refs(&self, refs: i64) {
@@ -336,6 +365,30 @@ mod tests {
         assert!(place.is_empty());
         fixture.set_user_refs(1);
         assert_eq!(fixture.init(place, MONOTONIC), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn init_needs_an_element_that_is_in_the_map() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.delete_element();
+        assert_eq!(fixture.init(place, MONOTONIC), errno(code::ENOENT));
+        assert!(place.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn expiry_without_user_references_lets_go_of_the_program() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.prepare(place);
+        assert_eq!(place.start(MSEC, 0), 0);
+        fixture.set_user_refs(0);
+        assert_eq!(place.settle(), 0);
+        assert_eq!(fixture.prog_refs(0), 1);
         Ok(())
     }
 

@@ -93,7 +93,8 @@ impl Slot {
 
     /// Puts a new timer into the slot.
     ///
-    /// [`EBUSY`] if there is one, [`ENOMEM`], or [`EPERM`] if the map has no user reference.
+    /// [`EBUSY`] if there is one, [`ENOMEM`], [`EPERM`] if the map has no user reference, or
+    /// [`ENOENT`] if the element was deleted, so that nobody would ever cancel the timer.
     ///
     /// # Safety
     ///
@@ -131,11 +132,17 @@ impl Slot {
         timer.into_slot();
 
         // R3: Pairs with the full barrier of the atomic_dec_and_test() of `usercnt`, after which
-        // the release looks into the slots. Either that finds this timer, or this finds no user.
+        // the release looks into the slots, and with the one in `cancel_and_free()`. Either those
+        // find this timer, or this finds no user, or the element deleted.
         smp_mb(barrier::Full);
         if !map.has_user_refs() {
             self.cancel_and_free();
             return Err(EPERM);
+        }
+        // SAFETY: By the safety requirement and the type invariants.
+        if unsafe { map.lacks_element(value) } {
+            self.cancel_and_free();
+            return Err(ENOENT);
         }
         Ok(())
     }
@@ -143,6 +150,9 @@ impl Slot {
     /// Takes the timer, if there is one, out of the slot, cancels it, and frees it when no reader
     /// can have it any more. Callable in any context.
     pub(crate) fn cancel_and_free(&self) {
+        // If the element was taken out of the map, that was before. Pairs with the barrier in
+        // `make_timer()`, which looks for it there.
+        smp_mb(barrier::Full);
         // Most elements that are freed never had a timer: do not write to those.
         // Relaxed: only tested for null.
         if self.timer.load(Relaxed).is_null() {

@@ -110,6 +110,39 @@ impl Map {
         core::ptr::from_mut(index).cast()
     }
 
+    /// Returns whether the map is sure not to have an element any more: whether it is a hash and
+    /// another element, or none, is found by the key that stands with `value`.
+    ///
+    /// Callable in any context. Gives no memory ordering. Resizable hashes are not looked into.
+    ///
+    /// # Safety
+    ///
+    /// - `value` must be the value of an element of this map, which is not a per-CPU one.
+    /// - The caller must be in a read-side section of RCU or RCU Tasks Trace in which the element,
+    ///   if it is not in the map any more, is not freed.
+    pub unsafe fn lacks_element(&self, value: *mut c_void) -> bool {
+        let map = self.as_ptr();
+
+        // SAFETY: The field is constant while the map lives.
+        match unsafe { (*map).map_type } {
+            bindings::bpf_map_type_BPF_MAP_TYPE_HASH
+            | bindings::bpf_map_type_BPF_MAP_TYPE_LRU_HASH => {}
+            _ => return false,
+        }
+        // SAFETY: By the safety requirements.
+        let key = unsafe { self.key_of_value(value, &mut 0) };
+        // SAFETY: The operations of a map are constant. What does not count as a use of the
+        // element, where that makes a difference, goes first.
+        let lookup = unsafe {
+            let ops = (*map).ops;
+            (*ops).map_lookup_elem_sys_only.or((*ops).map_lookup_elem)
+        };
+
+        // SAFETY: Hashes are looked up in without a lock, in any context; the key is valid, by the
+        // safety requirements, and who writes another there knows of such readers.
+        lookup.is_some_and(|lookup| unsafe { lookup(map, key) } != value)
+    }
+
     /// Allocates memory that is charged to the memory cgroup that the map is charged to. Callable
     /// in any context, and fails rather than wait.
     #[inline]

@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where timers can hang a CPU or mislead their users. Each subtest names what
+ * is expected instead; see Documentation/bpf/bpf_timer_rust.rst.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <sys/sysinfo.h>
+#include <test_progs.h>
+#include <time.h>
+#include "timer_hazards.skel.h"
+#include "timer_hazards_maps.skel.h"
+
+#define NSEC_PER_MSEC 1000000LL
+#define NSEC_PER_SEC 1000000000LL
+
+static __u64 now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+static int run(const struct bpf_program *prog)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts) ?: (int)opts.retval;
+}
+
+static bool pin_to(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	return !sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+static void unpin(const cpu_set_t *cpus)
+{
+	sched_setaffinity(0, sizeof(*cpus), cpus);
+}
+
+struct elem {
+	__u64 timer[2];
+	__u64 runs;
+	__u64 restarts;
+};
+
+static __u64 runs_of(struct timer_hazards *skel, __u32 index)
+{
+	struct elem elem = {};
+
+	bpf_map_lookup_elem(bpf_map__fd(skel->maps.timers), &index, &elem);
+	return elem.runs;
+}
+
+/* Waits until a timer has run so often; returns how often it has. */
+static __u64 wait_for_runs(struct timer_hazards *skel, __u32 index, __u64 runs)
+{
+	int i;
+
+	for (i = 0; i < 300 && runs_of(skel, index) < runs; i++)
+		usleep(10000);
+	return runs_of(skel, index);
+}
+
+static struct timer_hazards *load(void)
+{
+	struct timer_hazards *skel = timer_hazards__open_and_load();
+
+	ASSERT_OK_PTR(skel, "open_and_load");
+	return skel;
+}
+
+static bool init(struct timer_hazards *skel, __u32 index, __u32 clockid)
+{
+	skel->bss->slot = index;
+	skel->data->clockid = clockid;
+	return ASSERT_OK(run(skel->progs.init), "run init") && ASSERT_OK(skel->bss->err, "init");
+}
+
+static bool start(struct timer_hazards *skel, const struct bpf_program *prog, __u32 index,
+		  __u64 nsecs, __u64 flags)
+{
+	skel->bss->slot = index;
+	skel->bss->nsecs = nsecs;
+	skel->bss->flags = flags;
+	return ASSERT_OK(run(prog), "run start") && ASSERT_OK(skel->bss->err, "start");
+}
+
+static bool attach(struct bpf_program *prog, struct bpf_link **link)
+{
+	*link = bpf_program__attach(prog);
+	return ASSERT_OK_PTR(*link, "attach");
+}
+
+/* On each CPU a thread that wants to run every ms; the longest time that one did not. */
+struct pulse {
+	pthread_t thread;
+	int cpu;
+	volatile bool *stop;
+	__u64 longest;
+};
+
+static void *beat(void *arg)
+{
+	struct pulse *pulse = arg;
+	__u64 last, next;
+
+	pin_to(pulse->cpu);
+	last = now(CLOCK_MONOTONIC);
+	while (!*pulse->stop) {
+		usleep(1000);
+		next = now(CLOCK_MONOTONIC);
+		if (next - last > pulse->longest)
+			pulse->longest = next - last;
+		last = next;
+	}
+	return NULL;
+}
+
+#define MAX_CPUS 64
+
+/* The longest time that a CPU did not get to run anything while @action went on. */
+static __u64 longest_silence(void (*action)(void *arg), void *arg)
+{
+	struct pulse pulses[MAX_CPUS] = {};
+	volatile bool stop = false;
+	__u64 longest = 0;
+	int i, cpus = get_nprocs();
+
+	for (i = 0; i < cpus && i < MAX_CPUS; i++) {
+		pulses[i].cpu = i;
+		pulses[i].stop = &stop;
+		if (!ASSERT_OK(pthread_create(&pulses[i].thread, NULL, beat, &pulses[i]), "thread"))
+			break;
+	}
+	action(arg);
+	usleep(300000);
+	stop = true;
+	while (i-- > 0) {
+		pthread_join(pulses[i].thread, NULL);
+		if (pulses[i].longest > longest)
+			longest = pulses[i].longest;
+	}
+	return longest;
+}
+
+static void expire_with_cancellation(void *arg)
+{
+	struct timer_hazards *skel = arg;
+
+	if (start(skel, skel->progs.start_and_learn, 0, 10 * NSEC_PER_MSEC, 0))
+		wait_for_runs(skel, 0, 1);
+}
+
+static void test_cancel_in_own_expiry(void)
+{
+	struct bpf_link *learn = NULL, *entry = NULL, *exit = NULL;
+	struct timer_hazards *skel = load();
+
+	if (!skel)
+		return;
+	if (init(skel, 0, CLOCK_MONOTONIC) && attach(skel->progs.learn, &learn) &&
+	    attach(skel->progs.cancel_at_entry, &entry) &&
+	    attach(skel->progs.cancel_at_exit, &exit)) {
+		ASSERT_LT(longest_silence(expire_with_cancellation, skel), NSEC_PER_SEC, "silence");
+		ASSERT_EQ(runs_of(skel, 0), 1, "runs");
+		ASSERT_EQ(skel->data->cancelled_at_entry, -EDEADLK, "at entry");
+		ASSERT_EQ(skel->data->cancelled_at_exit, -EDEADLK, "at exit");
+	}
+	bpf_link__destroy(learn);
+	bpf_link__destroy(entry);
+	bpf_link__destroy(exit);
+	timer_hazards__destroy(skel);
+}
+
+static void expire_both(void *arg)
+{
+	struct timer_hazards *skel = arg;
+	cpu_set_t cpus;
+	int i;
+
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	for (i = 0; i < 2; i++) {
+		if (!ASSERT_TRUE(pin_to(i), "pin") ||
+		    !start(skel, skel->progs.start_and_learn, i, 30 * NSEC_PER_MSEC,
+			   BPF_F_TIMER_CPU_PIN))
+			break;
+	}
+	unpin(&cpus);
+	usleep(100000);
+}
+
+static void test_cancel_each_other_at_expiry(void)
+{
+	struct bpf_link *learn = NULL, *entry = NULL;
+	struct timer_hazards *skel;
+	int *cancelled;
+
+	if (get_nprocs() < 2) {
+		test__skip();
+		return;
+	}
+	skel = load();
+	if (!skel)
+		return;
+	cancelled = skel->data->cancelled_other;
+	if (init(skel, 0, CLOCK_MONOTONIC) && init(skel, 1, CLOCK_MONOTONIC) &&
+	    attach(skel->progs.learn, &learn) && attach(skel->progs.cancel_each_other, &entry)) {
+		ASSERT_LT(longest_silence(expire_both, skel), NSEC_PER_SEC, "silence");
+		ASSERT_EQ(skel->bss->arrived, 2, "arrived");
+		/* One gives up at least, and none has hung. */
+		ASSERT_TRUE(cancelled[0] == -EDEADLK || cancelled[1] == -EDEADLK, "gave up");
+		ASSERT_LE(cancelled[0], 0, "first");
+		ASSERT_LE(cancelled[1], 0, "second");
+	}
+	bpf_link__destroy(learn);
+	bpf_link__destroy(entry);
+	timer_hazards__destroy(skel);
+}
+
+static void breed(void *arg)
+{
+	struct timer_hazards *skel = arg;
+
+	skel->bss->breeding = true;
+	start(skel, skel->progs.start, 0, NSEC_PER_SEC, 0);
+	usleep(300000);
+	skel->bss->breeding = false;
+}
+
+static void test_starts_that_start_more(void)
+{
+	struct timer_hazards *skel = load();
+	struct bpf_link *link = NULL;
+
+	if (!skel)
+		return;
+	if (init(skel, 0, CLOCK_MONOTONIC) && init(skel, 1, CLOCK_MONOTONIC) &&
+	    init(skel, 2, CLOCK_MONOTONIC) && attach(skel->progs.start_two_more, &link)) {
+		ASSERT_LT(longest_silence(breed, skel), NSEC_PER_SEC, "silence");
+		ASSERT_GT(skel->bss->bred, 0, "started");
+		ASSERT_GT(skel->bss->refused, 0, "refused");
+	}
+	bpf_link__destroy(link);
+	timer_hazards__destroy(skel);
+}
+
+/* Sets the wall clock so far ahead of what it would be; says by how much once more to undo it. */
+static bool step_clock(__s64 nsecs)
+{
+	__s64 time = now(CLOCK_REALTIME) + nsecs;
+	struct timespec ts = {
+		.tv_sec = time / NSEC_PER_SEC,
+		.tv_nsec = time % NSEC_PER_SEC,
+	};
+
+	return ASSERT_OK(clock_settime(CLOCK_REALTIME, &ts), "clock_settime");
+}
+
+static void test_wall_clock(void)
+{
+	const __s64 hour = 3600 * NSEC_PER_SEC;
+	struct timer_hazards *skel = load();
+	struct bpf_program *prog;
+
+	if (!skel)
+		return;
+	prog = skel->progs.start;
+	if (!init(skel, 0, CLOCK_REALTIME) || !init(skel, 1, CLOCK_REALTIME))
+		goto out;
+
+	/* A time of day. */
+	start(skel, prog, 0, now(CLOCK_REALTIME) + 20 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
+	ASSERT_EQ(wait_for_runs(skel, 0, 1), 1, "absolute");
+
+	/* Forward over the time of day, which comes at once; the relative one is not moved. */
+	start(skel, prog, 0, now(CLOCK_REALTIME) + hour / 2, BPF_F_TIMER_ABS);
+	start(skel, prog, 1, 60 * NSEC_PER_SEC, 0);
+	if (step_clock(hour)) {
+		ASSERT_EQ(wait_for_runs(skel, 0, 2), 2, "absolute, forward");
+		ASSERT_EQ(runs_of(skel, 1), 0, "relative, forward");
+		step_clock(-hour);
+	}
+
+	/* Back: the time of day is far off now; the relative one is not moved. */
+	start(skel, prog, 0, now(CLOCK_REALTIME) + 100 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
+	start(skel, prog, 1, 100 * NSEC_PER_MSEC, 0);
+	if (step_clock(-hour)) {
+		ASSERT_EQ(wait_for_runs(skel, 1, 1), 1, "relative, back");
+		usleep(100000);
+		ASSERT_EQ(runs_of(skel, 0), 2, "absolute, back");
+		step_clock(hour);
+		ASSERT_EQ(wait_for_runs(skel, 0, 3), 3, "absolute, and forth");
+	}
+
+	/* The same timer one way and the other: the last start counts, alone. */
+	start(skel, prog, 0, now(CLOCK_REALTIME) + 50 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
+	start(skel, prog, 0, 60 * NSEC_PER_SEC, 0);
+	usleep(150000);
+	ASSERT_EQ(runs_of(skel, 0), 3, "absolute replaced");
+	start(skel, prog, 0, now(CLOCK_REALTIME) + 20 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
+	ASSERT_EQ(wait_for_runs(skel, 0, 4), 4, "relative replaced");
+	skel->bss->slot = 0;
+	ASSERT_OK(run(skel->progs.cancel), "run cancel");
+	ASSERT_EQ(skel->bss->err, 0, "nothing was armed");
+out:
+	timer_hazards__destroy(skel);
+}
+
+static void *run_on_second_cpu(void *arg)
+{
+	pin_to(1);
+	return (void *)(long)run(arg);
+}
+
+static void test_newest_wins_over_deferred(void)
+{
+	struct timer_hazards *skel;
+	pthread_t thread;
+	cpu_set_t cpus;
+
+	if (get_nprocs() < 2) {
+		test__skip();
+		return;
+	}
+	skel = load();
+	if (!skel)
+		return;
+	if (!init(skel, 0, CLOCK_MONOTONIC))
+		goto out;
+
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	pin_to(0);
+	if (ASSERT_OK(pthread_create(&thread, NULL, run_on_second_cpu, skel->progs.overtake),
+		      "thread")) {
+		start(skel, skel->progs.start_with_irqs_off, 0, 20 * NSEC_PER_MSEC, 0);
+		pthread_join(thread, NULL);
+		usleep(100000);
+		/* The start was first, and counts as armed. */
+		ASSERT_EQ(skel->data->overtaking, 1, "cancelled");
+		ASSERT_EQ(runs_of(skel, 0), 0, "runs");
+	}
+	unpin(&cpus);
+out:
+	timer_hazards__destroy(skel);
+}
+
+static void test_deferred_needs_no_memory(void)
+{
+	struct timer_hazards *skel = load();
+	struct bpf_link *link = NULL;
+
+	if (!skel)
+		return;
+	if (init(skel, 0, CLOCK_MONOTONIC) && attach(skel->progs.count_allocation, &link)) {
+		skel->bss->nsecs = 5 * NSEC_PER_MSEC;
+		ASSERT_OK(run(skel->progs.operate_with_irqs_off), "run");
+		ASSERT_EQ(skel->bss->results[0], 0, "start");
+		ASSERT_EQ(skel->bss->results[1], -ECANCELED, "cancel_async");
+		ASSERT_EQ(skel->bss->results[2], 0, "start again");
+		ASSERT_EQ(skel->bss->allocations, 0, "allocations");
+		ASSERT_EQ(wait_for_runs(skel, 0, 1), 1, "runs");
+	}
+	bpf_link__destroy(link);
+	timer_hazards__destroy(skel);
+}
+
+static void *run_by_fd(void *arg)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	long err = bpf_prog_test_run_opts((long)arg, &opts);
+
+	return (void *)(err ?: (long)(int)opts.retval);
+}
+
+static void test_set_callback_needs_user(void)
+{
+	struct timer_hazards_maps *skel = timer_hazards_maps__open_and_load();
+	pthread_t thread;
+	void *ret;
+	long fd;
+
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return;
+	fd = dup(bpf_program__fd(skel->progs.set_until_refused));
+	if (ASSERT_GE(fd, 0, "dup") &&
+	    ASSERT_OK(pthread_create(&thread, NULL, run_by_fd, (void *)fd), "thread")) {
+		usleep(20000);
+		/* The map has no user then, but the program still has the map. */
+		timer_hazards_maps__destroy(skel);
+		pthread_join(thread, &ret);
+		ASSERT_EQ((long)ret, -EPERM, "set_callback");
+		close(fd);
+	}
+}
+
+/* Returns whether a program is unloaded within three seconds. */
+static bool is_unloaded(__u32 id)
+{
+	int i, fd;
+
+	for (i = 0; i < 300; i++) {
+		fd = bpf_prog_get_fd_by_id(id);
+		if (fd < 0)
+			return true;
+		close(fd);
+		usleep(10000);
+	}
+	return false;
+}
+
+static __u32 id_of(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len) ? 0 : info.id;
+}
+
+struct locked_elem {
+	__u64 timer[2];
+	__u32 lock;
+	__u64 data;
+};
+
+/* What a timer that is made in an element just deleted leaves behind when its map goes. */
+static void check_stale(struct timer_hazards_maps *skel, const struct bpf_map *map,
+			const struct bpf_program *arm, int err, const char *name)
+{
+	struct locked_elem elem = {};
+	__u32 id, key = 1;
+
+	ASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &key, &elem, BPF_ANY), name);
+	ASSERT_OK(run(arm), name);
+	ASSERT_EQ(skel->bss->err, err, name);
+	id = id_of(arm);
+	timer_hazards_maps__destroy(skel);
+	ASSERT_GT(id, 0, name);
+	ASSERT_TRUE(is_unloaded(id), name);
+}
+
+static void test_stale_element_leaves_nothing(void)
+{
+	struct timer_hazards_maps *skel = timer_hazards_maps__open_and_load();
+
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return;
+	skel->bss->nsecs = 3600 * NSEC_PER_SEC;
+	check_stale(skel, skel->maps.hash, skel->progs.arm_deleted_hash, -ENOENT, "hash");
+
+	skel = timer_hazards_maps__open_and_load();
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return;
+	skel->bss->nsecs = 3600 * NSEC_PER_SEC;
+	check_stale(skel, skel->maps.hash_malloc, skel->progs.arm_deleted_hash_malloc, -ENOENT,
+		    "hash, not preallocated");
+
+	/* Here the timer may stay, for whoever gets the element next; until it expires. */
+	skel = timer_hazards_maps__open_and_load();
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return;
+	skel->bss->nsecs = 200 * NSEC_PER_MSEC;
+	check_stale(skel, skel->maps.rhash, skel->progs.arm_deleted_rhash, 0, "rhash");
+}
+
+static void test_callbacks_count_as_runs(void)
+{
+	struct timer_hazards *skel = load();
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	__u64 before;
+	int fd, stats;
+
+	if (!skel)
+		return;
+	fd = bpf_program__fd(skel->progs.start);
+	stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	if (!ASSERT_GE(stats, 0, "enable stats"))
+		goto out;
+	/* The callback belongs to the program that sets it. */
+	fd = bpf_program__fd(skel->progs.init);
+	skel->bss->restarts = 9;
+	if (!init(skel, 0, CLOCK_MONOTONIC))
+		goto out;
+	ASSERT_OK(bpf_prog_get_info_by_fd(fd, &info, &len), "info");
+	before = info.run_cnt;
+	start(skel, skel->progs.start, 0, 5 * NSEC_PER_MSEC, 0);
+	ASSERT_EQ(wait_for_runs(skel, 0, 10), 10, "runs");
+	/* The last run is counted when it has ended. */
+	usleep(20000);
+	memset(&info, 0, sizeof(info));
+	ASSERT_OK(bpf_prog_get_info_by_fd(fd, &info, &len), "info");
+	ASSERT_EQ(info.run_cnt - before, 10, "run_cnt");
+	ASSERT_GT(info.run_time_ns, 0, "run_time_ns");
+out:
+	if (stats >= 0)
+		close(stats);
+	timer_hazards__destroy(skel);
+}
+
+static void check_locked_update(struct timer_hazards_maps *skel, const struct bpf_map *map,
+				const struct bpf_program *arm, const char *name)
+{
+	struct locked_elem elem = {};
+	__u32 key = 1;
+
+	skel->bss->runs = 0;
+	ASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &key, &elem, BPF_ANY), name);
+	ASSERT_OK(run(arm), name);
+	ASSERT_OK(skel->bss->err, name);
+	elem.data = 1;
+	ASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &key, &elem, BPF_F_LOCK), name);
+	usleep(100000);
+	ASSERT_EQ(skel->bss->runs, 0, name);
+}
+
+static void test_locked_update_cancels(void)
+{
+	struct timer_hazards_maps *skel = timer_hazards_maps__open_and_load();
+	struct locked_elem elem = {};
+	__u32 key = 1;
+
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return;
+	skel->bss->nsecs = 50 * NSEC_PER_MSEC;
+	check_locked_update(skel, skel->maps.array, skel->progs.arm_array, "array");
+	check_locked_update(skel, skel->maps.rhash, skel->progs.arm_rhash, "rhash");
+	check_locked_update(skel, skel->maps.hash, skel->progs.arm_hash, "hash");
+	check_locked_update(skel, skel->maps.hash_malloc, skel->progs.arm_hash_malloc,
+			    "hash, not preallocated");
+	/* LRU hashes do not have it. */
+	ASSERT_EQ(bpf_map_update_elem(bpf_map__fd(skel->maps.lru), &key, &elem, BPF_F_LOCK),
+		  -EINVAL, "lru");
+	timer_hazards_maps__destroy(skel);
+}
+
+/* Not parallel: programs on tracepoints, and the clock is set. */
+void serial_test_timer_hazards(void)
+{
+	if (test__start_subtest("h1_cancel_in_own_expiry"))
+		test_cancel_in_own_expiry();
+	if (test__start_subtest("h1_cancel_each_other_at_expiry"))
+		test_cancel_each_other_at_expiry();
+	if (test__start_subtest("h2_starts_that_start_more"))
+		test_starts_that_start_more();
+	if (test__start_subtest("h3_wall_clock"))
+		test_wall_clock();
+	if (test__start_subtest("h4_newest_wins_over_deferred"))
+		test_newest_wins_over_deferred();
+	if (test__start_subtest("h5_deferred_needs_no_memory"))
+		test_deferred_needs_no_memory();
+	if (test__start_subtest("h6_set_callback_needs_user"))
+		test_set_callback_needs_user();
+	if (test__start_subtest("h7_stale_element_leaves_nothing"))
+		test_stale_element_leaves_nothing();
+	if (test__start_subtest("h8_callbacks_count_as_runs"))
+		test_callbacks_count_as_runs();
+	if (test__start_subtest("h9_locked_update_cancels"))
+		test_locked_update_cancels();
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Where timers can hang a CPU or mislead their users: one program or more each. */
+#include <vmlinux.h>
+#include <errno.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#define CLOCK_MONOTONIC 1
+#define SPINS (1 << 22)
+#define MSEC 1000000ULL
+
+char _license[] SEC("license") = "GPL";
+
+extern int bpf_timer_cancel_async(struct bpf_timer *timer) __weak __ksym;
+extern void bpf_local_irq_save(unsigned long *flags) __weak __ksym;
+extern void bpf_local_irq_restore(unsigned long *flags) __weak __ksym;
+
+struct elem {
+	struct bpf_timer timer;
+	__u64 runs;
+	__u64 restarts;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, int);
+	__type(value, struct elem);
+} timers SEC(".maps");
+
+/* What user space asks for, and what it gets. */
+__u32 slot;
+__u32 clockid = CLOCK_MONOTONIC;
+__u64 nsecs;
+__u64 flags;
+__u64 restarts;
+int err;
+
+static int count_run(void *map, int *key, struct elem *value)
+{
+	__sync_fetch_and_add(&value->runs, 1);
+	if (value->restarts) {
+		value->restarts--;
+		bpf_timer_start(&value->timer, MSEC, 0);
+	}
+	return 0;
+}
+
+static struct elem *elem(__u32 i)
+{
+	return bpf_map_lookup_elem(&timers, &i);
+}
+
+SEC("syscall")
+int init(void *ctx)
+{
+	struct elem *value = elem(slot);
+
+	if (!value)
+		return 1;
+	value->runs = 0;
+	value->restarts = restarts;
+	err = bpf_timer_init(&value->timer, &timers, clockid);
+	if (!err)
+		err = bpf_timer_set_callback(&value->timer, count_run);
+	return 0;
+}
+
+SEC("syscall")
+int start(void *ctx)
+{
+	struct elem *value = elem(slot);
+
+	if (!value)
+		return 1;
+	err = bpf_timer_start(&value->timer, nsecs, flags);
+	return 0;
+}
+
+SEC("syscall")
+int cancel(void *ctx)
+{
+	struct elem *value = elem(slot);
+
+	if (!value)
+		return 1;
+	err = bpf_timer_cancel(&value->timer);
+	return 0;
+}
+
+/*
+ * Which hrtimers are ours: those that are started while a program of this test
+ * starts a timer, on its CPU.
+ */
+
+__u32 learning;	/* slot + 1 */
+__u32 learning_cpu;
+__u64 hrtimers[4];
+
+SEC("tp_btf/hrtimer_start")
+int BPF_PROG(learn, struct hrtimer *hrtimer)
+{
+	__u32 i = learning;
+
+	if (i && bpf_get_smp_processor_id() == learning_cpu)
+		hrtimers[(i - 1) & 3] = (__u64)hrtimer;
+	return 0;
+}
+
+SEC("syscall")
+int start_and_learn(void *ctx)
+{
+	struct elem *value = elem(slot);
+
+	if (!value)
+		return 1;
+	learning_cpu = bpf_get_smp_processor_id();
+	learning = slot + 1;
+	err = bpf_timer_start(&value->timer, nsecs, flags);
+	learning = 0;
+	return 0;
+}
+
+/* A timer is cancelled right before and after its callback. */
+int cancelled_at_entry = 1;
+int cancelled_at_exit = 1;
+
+SEC("tp_btf/hrtimer_expire_entry")
+int BPF_PROG(cancel_at_entry, struct hrtimer *hrtimer)
+{
+	struct elem *value = elem(0);
+
+	if (value && (__u64)hrtimer == hrtimers[0])
+		cancelled_at_entry = bpf_timer_cancel(&value->timer);
+	return 0;
+}
+
+SEC("tp_btf/hrtimer_expire_exit")
+int BPF_PROG(cancel_at_exit, struct hrtimer *hrtimer)
+{
+	struct elem *value = elem(0);
+
+	if (value && (__u64)hrtimer == hrtimers[0])
+		cancelled_at_exit = bpf_timer_cancel(&value->timer);
+	return 0;
+}
+
+/* Two timers, each of which is cancelled right before the callback of the other. */
+int arrived;
+int cancelled_other[2] = { 1, 1 };
+
+static void meet(void)
+{
+	int i;
+
+	__sync_fetch_and_add(&arrived, 1);
+	bpf_for(i, 0, SPINS)
+		if (*(volatile int *)&arrived >= 2)
+			break;
+}
+
+SEC("tp_btf/hrtimer_expire_entry")
+int BPF_PROG(cancel_each_other, struct hrtimer *hrtimer)
+{
+	struct elem *value;
+	__u32 own;
+
+	if ((__u64)hrtimer == hrtimers[0])
+		own = 0;
+	else if ((__u64)hrtimer == hrtimers[1])
+		own = 1;
+	else
+		return 0;
+
+	value = elem(!own);
+	if (!value)
+		return 0;
+	meet();
+	cancelled_other[own] = bpf_timer_cancel(&value->timer);
+	return 0;
+}
+
+/* Starting a timer starts two more. */
+bool breeding;
+__u64 bred;
+__u64 refused;
+
+static void breed(__u32 i)
+{
+	struct elem *value = elem(i);
+	long ret;
+
+	if (!value)
+		return;
+	ret = bpf_timer_start(&value->timer, 1000 * MSEC, 0);
+	if (ret == -EDEADLK)
+		__sync_fetch_and_add(&refused, 1);
+	else if (!ret)
+		__sync_fetch_and_add(&bred, 1);
+}
+
+SEC("tp_btf/hrtimer_start")
+int BPF_PROG(start_two_more, struct hrtimer *hrtimer)
+{
+	if (breeding) {
+		breed(1);
+		breed(2);
+	}
+	return 0;
+}
+
+/*
+ * On one CPU a start is left for later, since interrupts are off; on another it
+ * is overtaken by a newer cancellation.
+ */
+int stage;
+
+static bool reached(int wanted)
+{
+	int i;
+
+	bpf_for(i, 0, SPINS)
+		if (*(volatile int *)&stage >= wanted)
+			return true;
+	return false;
+}
+
+SEC("syscall")
+int start_with_irqs_off(void *ctx)
+{
+	struct elem *value = elem(0);
+	unsigned long irqs;
+	int i;
+
+	if (!value)
+		return 1;
+	bpf_local_irq_save(&irqs);
+	err = bpf_timer_start(&value->timer, nsecs, 0);
+	stage = 1;
+	bpf_for(i, 0, SPINS)
+		if (*(volatile int *)&stage >= 2)
+			break;
+	bpf_local_irq_restore(&irqs);
+	return 0;
+}
+
+int overtaking = -EBUSY;
+
+SEC("syscall")
+int overtake(void *ctx)
+{
+	struct elem *value = elem(0);
+
+	if (!value)
+		return 1;
+	if (reached(1))
+		overtaking = bpf_timer_cancel_async(&value->timer);
+	stage = 2;
+	return 0;
+}
+
+/* Operations with interrupts off: what they allocate, and how the last one wins. */
+int counting;
+int allocations;
+
+SEC("fentry/_kmalloc_nolock_noprof")
+int count_allocation(void *ctx)
+{
+	if (counting)
+		allocations++;
+	return 0;
+}
+
+int results[3];
+
+SEC("syscall")
+int operate_with_irqs_off(void *ctx)
+{
+	struct elem *value = elem(0);
+	unsigned long irqs;
+
+	if (!value)
+		return 1;
+	bpf_local_irq_save(&irqs);
+	counting = 1;
+	results[0] = bpf_timer_start(&value->timer, 1000 * MSEC, 0);
+	results[1] = bpf_timer_cancel_async(&value->timer);
+	results[2] = bpf_timer_start(&value->timer, nsecs, 0);
+	counting = 0;
+	bpf_local_irq_restore(&irqs);
+	return 0;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Hazards that have to do with what becomes of a timer's map and element. */
+#include <vmlinux.h>
+#include <errno.h>
+#include <bpf/bpf_helpers.h>
+
+#define CLOCK_MONOTONIC 1
+
+char _license[] SEC("license") = "GPL";
+
+struct elem {
+	struct bpf_timer timer;
+	struct bpf_spin_lock lock;
+	__u64 data;
+};
+
+#define MAP(_name, _type, _flags, _entries)	\
+	struct {				\
+		__uint(type, _type);		\
+		__uint(map_flags, _flags);	\
+		__uint(max_entries, _entries);	\
+		__type(key, __u32);		\
+		__type(value, struct elem);	\
+	} _name SEC(".maps")
+
+MAP(hash, BPF_MAP_TYPE_HASH, 0, 4);
+MAP(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 4);
+MAP(rhash, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, 4);
+MAP(array, BPF_MAP_TYPE_ARRAY, 0, 4);
+/* Large, so that its release takes some time. */
+MAP(large, BPF_MAP_TYPE_ARRAY, 0, 1 << 17);
+
+/* Which cannot have locks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, struct bpf_timer);
+} lru SEC(".maps");
+
+#define LAST ((1 << 17) - 1)
+
+__u64 nsecs;
+int err;
+__u64 runs;
+
+static int count_run(void *map, __u32 *key, struct elem *value)
+{
+	__sync_fetch_and_add(&runs, 1);
+	return 0;
+}
+
+#define ARM(_map)							\
+	SEC("syscall")							\
+	int arm_##_map(void *ctx)					\
+	{								\
+		struct elem *value;					\
+		__u32 key = 1;						\
+									\
+		value = bpf_map_lookup_elem(&_map, &key);		\
+		if (!value)						\
+			return 1;					\
+		err = bpf_timer_init(&value->timer, &_map, CLOCK_MONOTONIC); \
+		err = err ?: bpf_timer_set_callback(&value->timer, count_run); \
+		err = err ?: bpf_timer_start(&value->timer, nsecs, 0);	\
+		return 0;						\
+	}
+
+ARM(hash)
+ARM(hash_malloc)
+ARM(rhash)
+ARM(array)
+
+/* A timer in an element that has just been deleted. */
+static int arm_stale(struct bpf_map *map, __u32 *key, struct elem *value, void *ctx)
+{
+	__u32 copy = *key;
+
+	err = bpf_map_delete_elem(map, &copy);
+	err = err ?: bpf_timer_init(&value->timer, map, CLOCK_MONOTONIC);
+	err = err ?: bpf_timer_set_callback(&value->timer, count_run);
+	err = err ?: bpf_timer_start(&value->timer, nsecs, 0);
+	return 1;
+}
+
+SEC("syscall")
+int arm_deleted_hash(void *ctx)
+{
+	bpf_for_each_map_elem(&hash, arm_stale, NULL, 0);
+	return 0;
+}
+
+SEC("syscall")
+int arm_deleted_hash_malloc(void *ctx)
+{
+	bpf_for_each_map_elem(&hash_malloc, arm_stale, NULL, 0);
+	return 0;
+}
+
+SEC("syscall")
+int arm_deleted_rhash(void *ctx)
+{
+	bpf_for_each_map_elem(&rhash, arm_stale, NULL, 0);
+	return 0;
+}
+
+/* Sets a callback until that fails, which it does once the map has no user. */
+SEC("syscall")
+int set_until_refused(void *ctx)
+{
+	struct elem *value;
+	__u32 key = LAST;
+	int i, j, ret;
+
+	value = bpf_map_lookup_elem(&large, &key);
+	if (!value)
+		return 1;
+	ret = bpf_timer_init(&value->timer, &large, CLOCK_MONOTONIC);
+	if (ret)
+		return ret;
+	bpf_for(i, 0, 4096) {
+		bpf_for(j, 0, 4096) {
+			ret = bpf_timer_set_callback(&value->timer, count_run);
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
+}
