@@ -17,7 +17,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test kernel vm shell series check check-series check-off menuconfig clean distclean sample
+.PHONY: help run test kernel vm shell series check check-series check-off bench menuconfig clean distclean sample
 
 help:
 	@cat scripts/help.txt
@@ -52,6 +52,11 @@ check-series:
 
 check-off:
 	@scripts/check-off
+
+bench:
+	@scripts/kernel rust
+	@scripts/kernel c
+	@scripts/enter scripts/bench
 
 menuconfig:
 	@scripts/kernel $(FLAVOR) menuconfig

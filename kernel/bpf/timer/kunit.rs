@@ -36,6 +36,8 @@ use kernel::{
 };
 
 const MONOTONIC: u64 = bindings::CLOCK_MONOTONIC as u64;
+const REALTIME: u64 = bindings::CLOCK_REALTIME as u64;
+const ABSOLUTE: u64 = bindings::BPF_F_TIMER_ABS as u64;
 const MSEC: u64 = 1_000_000;
 /// Long enough for the test to cancel it before, whatever else the machine does.
 const LATER: u64 = 100_000 * MSEC;
@@ -54,6 +56,10 @@ struct Value {
     map: Atomic<i64>,
     /// How often the callback starts the timer again.
     restarts: Atomic<i64>,
+    /// Whether it does so for a time long past, by the clock, after it has done so for later.
+    restarts_twice: Atomic<i64>,
+    /// What the callback got when it cancelled its own timer without waiting.
+    self_try_cancel: Atomic<i64>,
     /// What the callback got when it cancelled its own timer.
     self_cancel: Atomic<i64>,
     /// Whether the callback frees its own timer, as by deleting its element.
@@ -68,6 +74,8 @@ impl Value {
             key: Atomic::new(0),
             map: Atomic::new(0),
             restarts: Atomic::new(0),
+            restarts_twice: Atomic::new(0),
+            self_try_cancel: Atomic::new(0),
             self_cancel: Atomic::new(0),
             frees: Atomic::new(0),
         }
@@ -308,8 +316,14 @@ unsafe extern "C" fn callback(map: u64, key: u64, value: u64, _r4: u64, _r5: u64
     let key = unsafe { *(key as *const u32) };
     value.key.store(i64::from(key), Relaxed);
     value.self_cancel.store(place.cancel() as i64, Relaxed);
+    value
+        .self_try_cancel
+        .store(place.try_cancel().into(), Relaxed);
     if value.restarts.fetch_sub(1, Relaxed) > 0 {
         place.start(MSEC, 0);
+        if value.restarts_twice.load(Relaxed) != 0 {
+            place.start(1, ABSOLUTE);
+        }
     }
     if value.frees.load(Relaxed) != 0 {
         place.free();
@@ -496,6 +510,7 @@ mod tests {
         assert_eq!(place.settle(), 5);
         let result = place.value().self_cancel.load(Relaxed) as u64;
         assert_eq!(result, errno(code::EDEADLK));
+        assert_eq!(place.value().self_try_cancel.load(Relaxed), -1);
         // That has dropped nothing.
         assert_eq!(fixture.prog_refs(0), 2);
         Ok(())
@@ -536,8 +551,86 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place);
-        assert_eq!(place.start(1, u64::from(bindings::BPF_F_TIMER_ABS)), 0);
+        assert_eq!(place.start(1, ABSOLUTE), 0);
         assert_eq!(place.wait_for(1), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn wall_clock_timer_counts_its_last_start_alone() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        assert_eq!(fixture.init(place, REALTIME), 0);
+        assert_eq!(fixture.set_callback(place, 0), 0);
+        assert_eq!(place.start(LATER, 0), 0);
+        assert_eq!(place.start(1, ABSOLUTE), 0);
+        assert_eq!(place.wait_for(1), 1);
+        assert_eq!(place.start(i64::MAX as u64, ABSOLUTE), 0);
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(2), 2);
+        assert_eq!(place.settle(), 2);
+        assert_eq!(place.cancel(), 0);
+        assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn wall_clock_timer_changes_its_base_while_it_runs() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        // In each callback the first of two starts is put off by the second.
+        place.value().restarts.store(4, Relaxed);
+        place.value().restarts_twice.store(1, Relaxed);
+        assert_eq!(fixture.init(place, REALTIME), 0);
+        assert_eq!(fixture.set_callback(place, 0), 0);
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(5), 5);
+        assert_eq!(place.settle(), 5);
+        let result = place.value().self_cancel.load(Relaxed) as u64;
+        assert_eq!(result, errno(code::EDEADLK));
+        assert_eq!(place.value().self_try_cancel.load(Relaxed), -1);
+        // What was put off does not count.
+        assert_eq!(place.try_cancel(), 0);
+        assert_eq!(place.start(LATER, 0), 0);
+        assert_eq!(place.try_cancel(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn direct_operation_supersedes_a_deferred_one() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.prepare(place);
+        // The drain comes when interrupts are on again, so all that can be shown on one CPU is that
+        // it leaves alone what came later; the queue is that of this CPU.
+        for _ in 0..8 {
+            assert_eq!(with_irqs_off(|| place.start(LATER, 0)), 0);
+            assert_eq!(place.try_cancel(), 1);
+            let result = with_irqs_off(|| place.try_cancel());
+            assert_eq!(result, code::ECANCELED.to_errno());
+            assert_eq!(place.start(LATER, 0), 0);
+            assert_eq!(place.try_cancel(), 1);
+        }
+        assert_eq!(place.settle(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn operations_on_a_dying_timer_find_it_gone() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.prepare(place);
+        let results = with_irqs_off(|| {
+            place.start(MSEC, 0);
+            place.free();
+            (place.start(MSEC, 0), fixture.set_callback(place, 1))
+        });
+        assert_eq!(results, (errno(code::EINVAL), errno(code::EINVAL)));
+        assert_eq!(fixture.prog_refs(1), 1);
         Ok(())
     }
 

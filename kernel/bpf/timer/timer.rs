@@ -238,9 +238,10 @@ impl Timer {
     ///
     /// Returns whether it was armed. [`EDEADLK`] where that would wait for itself (R4).
     pub(crate) fn cancel(&self) -> Result<bool> {
+        let trace = trace::Cancel::begin(self);
         let result = self.cancel_and_wait();
 
-        trace::cancel(self, false, &result, |&armed| armed.into());
+        trace.end(false, &result, |&armed| armed.into());
         result
     }
 
@@ -264,9 +265,10 @@ impl Timer {
     ///
     /// [`ECANCELED`] if that is left to the drain, [`ENOENT`] if the timer is dead.
     pub(crate) fn try_cancel(&self) -> Result<TryCancel> {
+        let trace = trace::Cancel::begin(self);
         let result = self.disarm_or_defer();
 
-        trace::cancel(self, true, &result, |&outcome| outcome as c_int);
+        trace.end(true, &result, |&outcome| outcome as c_int);
         result
     }
 

@@ -86,13 +86,22 @@ fn code<T>(result: &Result<T>, value: impl FnOnce(&T) -> c_int) -> c_int {
     result.as_ref().map_or_else(|error| error.to_errno(), value)
 }
 
-/// The address of the timer and the ids of its map and program, the latter two zero if it has none.
-fn identify(timer: &Timer) -> (*const c_void, u32, u32) {
-    (
-        ptr::from_ref(timer).cast(),
-        timer.map().map_or(0, Map::id),
-        timer.callback.prog().map_or(0, |prog| prog.id()),
-    )
+/// The address of a timer and the ids of its map and program, the latter two zero if it has none.
+#[derive(Copy, Clone)]
+struct Identity {
+    timer: *const c_void,
+    map_id: u32,
+    prog_id: u32,
+}
+
+impl Identity {
+    fn of(timer: &Timer) -> Self {
+        Self {
+            timer: ptr::from_ref(timer).cast(),
+            map_id: timer.map().map_or(0, Map::id),
+            prog_id: timer.callback.prog().map_or(0, |prog| prog.id()),
+        }
+    }
 }
 
 #[inline]
@@ -108,49 +117,76 @@ pub(crate) fn init(timer: *const Timer, map: &Map, clock: ClockId, result: &Resu
 #[inline]
 pub(crate) fn start(timer: &Timer, start: Start, result: &Result) {
     if is_on!(__tracepoint_bpf_timer_start) {
-        let (addr, map, prog) = identify(timer);
+        let id = Identity::of(timer);
         let ret = code(result, |()| 0);
 
         // SAFETY: The arguments are plain values.
         unsafe {
-            tracepoints::bpf_timer_start(addr, map, prog, start.nsecs, start.flags(), ret);
+            tracepoints::bpf_timer_start(
+                id.timer,
+                id.map_id,
+                id.prog_id,
+                start.nsecs,
+                start.flags(),
+                ret,
+            );
         }
     }
 }
 
-/// A cancellation, which returns `value` of its result to the program.
-#[inline]
-pub(crate) fn cancel<T>(
-    timer: &Timer,
-    without_waiting: bool,
-    result: &Result<T>,
-    value: impl FnOnce(&T) -> c_int,
-) {
-    if is_on!(__tracepoint_bpf_timer_cancel) {
-        let (addr, map, prog) = identify(timer);
-        let ret = code(result, value);
+/// A cancellation, from before it drops the callback until there is a result.
+#[must_use]
+pub(crate) struct Cancel(Option<Identity>);
 
-        // SAFETY: The arguments are plain values.
-        unsafe { tracepoints::bpf_timer_cancel(addr, map, prog, without_waiting, ret) };
+impl Cancel {
+    #[inline]
+    pub(crate) fn begin(timer: &Timer) -> Self {
+        Self(is_on!(__tracepoint_bpf_timer_cancel).then(|| Identity::of(timer)))
+    }
+
+    /// Ends a cancellation that returns `value` of its result to the program.
+    #[inline]
+    pub(crate) fn end<T>(
+        self,
+        without_waiting: bool,
+        result: &Result<T>,
+        value: impl FnOnce(&T) -> c_int,
+    ) {
+        if let Some(id) = self.0 {
+            let ret = code(result, value);
+
+            // SAFETY: The arguments are plain values.
+            unsafe {
+                tracepoints::bpf_timer_cancel(
+                    id.timer,
+                    id.map_id,
+                    id.prog_id,
+                    without_waiting,
+                    ret,
+                );
+            }
+        }
     }
 }
 
 #[inline]
 pub(crate) fn expire_entry(timer: &Timer, expires: impl FnOnce() -> i64) {
     if is_on!(__tracepoint_bpf_timer_expire_entry) {
-        let (addr, map, prog) = identify(timer);
+        let id = Identity::of(timer);
 
         // SAFETY: The arguments are plain values.
-        unsafe { tracepoints::bpf_timer_expire_entry(addr, map, prog, expires()) };
+        unsafe {
+            tracepoints::bpf_timer_expire_entry(id.timer, id.map_id, id.prog_id, expires());
+        }
     }
 }
 
 #[inline]
 pub(crate) fn expire_exit(timer: &Timer) {
     if is_on!(__tracepoint_bpf_timer_expire_exit) {
-        let (addr, map, prog) = identify(timer);
+        let id = Identity::of(timer);
 
         // SAFETY: The arguments are plain values.
-        unsafe { tracepoints::bpf_timer_expire_exit(addr, map, prog) };
+        unsafe { tracepoints::bpf_timer_expire_exit(id.timer, id.map_id, id.prog_id) };
     }
 }

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * All operations on the same 16 timers, from task, irqs-off, hardirq, NMI and
+ * expiry, on all CPUs at once; for BPF_TIMER_STRESS seconds, two by default.
+ * The kernel's own checks (KASAN, lockdep, kmemleak) say whether that is well;
+ * here it is about memory that is missing, and programs that do not unload.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/sysinfo.h>
+#include <test_progs.h>
+#include <time.h>
+#include "timer_contexts.skel.h"
+
+enum { TASK, IRQS_OFF, HARDIRQ, NMI, EXPIRY, CONTEXTS };
+
+static volatile bool stop;
+
+static int run(const struct bpf_program *prog)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts) ?: (int)opts.retval;
+}
+
+struct job {
+	pthread_t thread;
+	struct timer_contexts *skel;
+	int cpu;
+	long err;
+};
+
+static void *work(void *arg)
+{
+	struct job *job = arg;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(job->cpu, &cpus);
+	job->err = sched_setaffinity(0, sizeof(cpus), &cpus);
+	while (!stop && !job->err)
+		job->err = run(job->skel->progs.in_task) ?: run(job->skel->progs.cancel);
+	return NULL;
+}
+
+/* NMIs to all CPUs, many times a second; what they print stays off the console. */
+static void send_nmis(unsigned int seconds)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY);
+	time_t end = time(NULL) + seconds;
+
+	if (!ASSERT_GE(fd, 0, "sysrq-trigger"))
+		return;
+	do {
+		ASSERT_EQ(write(fd, "l", 1), 1, "sysrq-l");
+		usleep(20000);
+	} while (time(NULL) <= end);
+	close(fd);
+}
+
+static int set_console_loglevel(int level)
+{
+	int old = 7;
+	FILE *file = fopen("/proc/sys/kernel/printk", "r+");
+
+	if (!ASSERT_OK_PTR(file, "printk"))
+		return old;
+	ASSERT_EQ(fscanf(file, "%d", &old), 1, "loglevel");
+	rewind(file);
+	fprintf(file, "%d", level);
+	fclose(file);
+	return old;
+}
+
+static bool is_unloaded(__u32 id)
+{
+	int i, fd;
+
+	for (i = 0; i < 1000; i++) {
+		fd = bpf_prog_get_fd_by_id(id);
+		if (fd < 0)
+			return true;
+		close(fd);
+		usleep(10000);
+	}
+	return false;
+}
+
+#define MAX_CPUS 64
+
+void serial_test_timer_contexts(void)
+{
+	const char *seconds = getenv("BPF_TIMER_STRESS");
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+	struct job jobs[MAX_CPUS] = {};
+	struct timer_contexts *skel;
+	int i, level, context, cpus = get_nprocs();
+
+	skel = timer_contexts__open_and_load();
+	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+		return;
+	if (!ASSERT_OK(timer_contexts__attach(skel), "attach") ||
+	    !ASSERT_OK(bpf_prog_get_info_by_fd(bpf_program__fd(skel->progs.in_task), &info, &len),
+		       "info"))
+		goto out;
+
+	stop = false;
+	for (i = 0; i < cpus && i < MAX_CPUS; i++) {
+		jobs[i].skel = skel;
+		jobs[i].cpu = i;
+		if (!ASSERT_OK(pthread_create(&jobs[i].thread, NULL, work, &jobs[i]), "thread"))
+			break;
+	}
+	level = set_console_loglevel(1);
+	skel->bss->on = true;
+	send_nmis(seconds ? atoi(seconds) : 2);
+	skel->bss->on = false;
+	set_console_loglevel(level);
+	stop = true;
+	while (i-- > 0) {
+		pthread_join(jobs[i].thread, NULL);
+		ASSERT_OK(jobs[i].err, "run");
+	}
+	for (context = 0; context < CONTEXTS; context++) {
+		/* The CPU that asks for the others' backtraces does without an NMI. */
+		if (context != NMI || cpus > 1)
+			ASSERT_GT(skel->bss->operations[context], 0, "operations");
+		printf("context %d: %llu operations\n", context,
+		       (unsigned long long)skel->bss->operations[context]);
+	}
+	ASSERT_GT(skel->bss->runs, 0, "runs");
+	ASSERT_EQ(skel->bss->no_memory, 0, "no memory");
+out:
+	timer_contexts__destroy(skel);
+	if (info.id)
+		ASSERT_TRUE(is_unloaded(info.id), "unloaded");
+}

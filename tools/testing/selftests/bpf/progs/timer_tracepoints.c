@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The life of a timer as its tracepoints tell it. */
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#define CLOCK_MONOTONIC 1
+
+char _license[] SEC("license") = "GPL";
+
+struct elem {
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, int);
+	__type(value, struct elem);
+} timers SEC(".maps");
+
+enum { INIT, START, EXPIRE_ENTRY, CALLBACK, EXPIRE_EXIT, CANCEL, EVENTS };
+
+struct event {
+	__u64 order;	/* 1 is the first */
+	__u64 timer;
+	__u32 map_id;
+	__u32 prog_id;
+	__u64 nsecs;
+	__u64 flags;
+	int ret;
+};
+
+struct event events[EVENTS];
+__u64 seen;
+__u32 tgid;
+__u64 watched;	/* the timer, once it was started */
+__u64 nsecs;
+int err;
+
+static struct event *next(int kind)
+{
+	struct event *event = &events[kind];
+
+	event->order = __sync_fetch_and_add(&seen, 1) + 1;
+	return event;
+}
+
+static bool own(void)
+{
+	return bpf_get_current_pid_tgid() >> 32 == tgid;
+}
+
+SEC("tp_btf/bpf_timer_init")
+int BPF_PROG(on_init, const void *timer, u32 map_id, int clockid, int ret)
+{
+	struct event *event;
+
+	if (!own())
+		return 0;
+	event = next(INIT);
+	event->timer = (__u64)timer;
+	event->map_id = map_id;
+	event->flags = clockid;
+	event->ret = ret;
+	return 0;
+}
+
+SEC("tp_btf/bpf_timer_start")
+int BPF_PROG(on_start, const void *timer, u32 map_id, u32 prog_id, u64 nsecs, u64 flags, int ret)
+{
+	struct event *event;
+
+	if (!own())
+		return 0;
+	event = next(START);
+	event->timer = (__u64)timer;
+	event->map_id = map_id;
+	event->prog_id = prog_id;
+	event->nsecs = nsecs;
+	event->flags = flags;
+	event->ret = ret;
+	watched = event->timer;
+	return 0;
+}
+
+SEC("tp_btf/bpf_timer_cancel")
+int BPF_PROG(on_cancel, const void *timer, u32 map_id, u32 prog_id, bool async, int ret)
+{
+	struct event *event;
+
+	if (!own())
+		return 0;
+	event = next(CANCEL);
+	event->timer = (__u64)timer;
+	event->map_id = map_id;
+	event->prog_id = prog_id;
+	event->flags = async;
+	event->ret = ret;
+	return 0;
+}
+
+SEC("tp_btf/bpf_timer_expire_entry")
+int BPF_PROG(on_expire_entry, const void *timer, u32 map_id, u32 prog_id, s64 expires)
+{
+	struct event *event;
+
+	if ((__u64)timer != watched)
+		return 0;
+	event = next(EXPIRE_ENTRY);
+	event->timer = (__u64)timer;
+	event->map_id = map_id;
+	event->prog_id = prog_id;
+	event->nsecs = expires;
+	return 0;
+}
+
+SEC("tp_btf/bpf_timer_expire_exit")
+int BPF_PROG(on_expire_exit, const void *timer, u32 map_id, u32 prog_id)
+{
+	struct event *event;
+
+	if ((__u64)timer != watched)
+		return 0;
+	event = next(EXPIRE_EXIT);
+	event->timer = (__u64)timer;
+	event->map_id = map_id;
+	event->prog_id = prog_id;
+	return 0;
+}
+
+static int callback(void *map, int *key, struct elem *value)
+{
+	next(CALLBACK);
+	return 0;
+}
+
+SEC("syscall")
+int arm(void *ctx)
+{
+	struct elem *value;
+	int key = 0;
+
+	value = bpf_map_lookup_elem(&timers, &key);
+	if (!value)
+		return 1;
+	err = bpf_timer_init(&value->timer, &timers, CLOCK_MONOTONIC);
+	err = err ?: bpf_timer_set_callback(&value->timer, callback);
+	err = err ?: bpf_timer_start(&value->timer, nsecs, 0);
+	return 0;
+}
+
+SEC("syscall")
+int cancel(void *ctx)
+{
+	struct elem *value;
+	int key = 0;
+
+	value = bpf_map_lookup_elem(&timers, &key);
+	if (!value)
+		return 1;
+	err = bpf_timer_cancel(&value->timer);
+	return 0;
+}
