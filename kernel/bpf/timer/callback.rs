@@ -90,8 +90,7 @@ impl CallbackCell {
 
     /// Sets the callback and takes a reference to its program; [`ENOENT`] if that is going away.
     ///
-    /// The program that was there before loses its reference. If that was the last one, a work item
-    /// is queued, which in NMI is as wrong here as it is in C.
+    /// The program that was there before loses its reference. Callable in any context.
     #[inline]
     pub(crate) fn set(&self, prog: &Prog, callback: Callback) -> Result {
         // The same again: nothing to write. Relaxed: nothing is read through the pointers, and a
@@ -100,6 +99,11 @@ impl CallbackCell {
         {
             return Ok(());
         }
+        self.set_other(prog, callback)
+    }
+
+    #[cold]
+    fn set_other(&self, prog: &Prog, callback: Callback) -> Result {
         // Keeps the code alive while it is set here without a program of its own (R2).
         let _guard = prog.try_get()?;
 
@@ -107,8 +111,13 @@ impl CallbackCell {
         Ok(())
     }
 
-    /// Drops the callback and the reference to its program; not for NMI.
+    /// Drops the callback and the reference to its program; callable in any context.
+    #[inline]
     pub(crate) fn clear(&self) {
+        // Nothing to write, as in `set()`.
+        if self.prog.load(Relaxed).is_null() && self.code.load(Relaxed).is_null() {
+            return;
+        }
         self.replace(|| None, ptr::null_mut());
     }
 

@@ -21,12 +21,15 @@ use kernel::{
 };
 
 /// When a timer is to expire.
+///
+/// # Invariants
+///
+/// `flags` are of those that `bpf_timer_start()` knows.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
-    /// Nanoseconds from now on or, if `absolute`, on the clock of the timer.
+    /// Nanoseconds from now on or, if absolute, on the clock of the timer.
     pub(crate) nsecs: u64,
-    pub(crate) absolute: bool,
-    pub(crate) pinned: bool,
+    flags: u64,
 }
 
 impl Start {
@@ -39,32 +42,29 @@ impl Start {
         if flags & !(Self::ABSOLUTE | Self::PINNED) != 0 {
             return Err(EINVAL);
         }
-        Ok(Self {
-            nsecs,
-            absolute: flags & Self::ABSOLUTE != 0,
-            pinned: flags & Self::PINNED != 0,
-        })
+        // INVARIANT: Checked above.
+        Ok(Self { nsecs, flags })
     }
 
-    /// Returns the flags again.
+    /// Returns the flags of `bpf_timer_start()`.
+    #[inline]
     pub(crate) fn flags(self) -> u64 {
-        (if self.absolute { Self::ABSOLUTE } else { 0 })
-            | (if self.pinned { Self::PINNED } else { 0 })
+        self.flags
+    }
+
+    #[inline]
+    pub(crate) fn is_absolute(self) -> bool {
+        self.flags & Self::ABSOLUTE != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_pinned(self) -> bool {
+        self.flags & Self::PINNED != 0
     }
 
     #[inline]
     pub(crate) fn mode(self) -> StartMode {
-        let mode = if self.absolute {
-            StartMode::ABSOLUTE
-        } else {
-            StartMode::RELATIVE
-        };
-
-        if self.pinned {
-            mode.pinned()
-        } else {
-            mode
-        }
+        StartMode::new(self.is_absolute(), self.is_pinned())
     }
 }
 
@@ -103,11 +103,11 @@ mod word {
     pub(super) const QUEUED: u64 = 1;
     pub(super) const CANCEL: u64 = 2;
     pub(super) const DEAD: u64 = 3;
-    /// With one bit or the other, the four modes of starting.
+    /// With the flags, which are the two bits below, the four modes of starting.
     pub(super) const START: u64 = 4;
-    pub(super) const ABSOLUTE: u64 = 1;
-    pub(super) const PINNED: u64 = 2;
 }
+
+static_assert!(Start::ABSOLUTE | Start::PINNED == word::START - 1);
 
 impl Command {
     /// Encodes the command; the time of a start is rounded up by less than 8 ns, so that a timer is
@@ -119,13 +119,8 @@ impl Command {
             Command::Pending(Op::Cancel) => word::CANCEL,
             Command::Dead => word::DEAD,
             Command::Pending(Op::Start(start)) => {
-                let mut kind = word::START;
-                if start.absolute {
-                    kind |= word::ABSOLUTE;
-                }
-                if start.pinned {
-                    kind |= word::PINNED;
-                }
+                // INVARIANT of `Start`: The flags are those two.
+                let kind = word::START | start.flags;
                 let last = if start.nsecs <= i64::MAX as u64 {
                     i64::MAX as u64
                 } else {
@@ -143,10 +138,10 @@ impl Command {
             word::QUEUED => Command::Queued,
             word::CANCEL => Command::Pending(Op::Cancel),
             word::DEAD => Command::Dead,
+            // INVARIANT: The mask leaves the flags.
             kind => Command::Pending(Op::Start(Start {
                 nsecs: raw & !word::KIND,
-                absolute: kind & word::ABSOLUTE != 0,
-                pinned: kind & word::PINNED != 0,
+                flags: kind & !word::START,
             })),
         }
     }
@@ -217,7 +212,13 @@ impl CommandWord {
 
     #[inline]
     pub(crate) fn is_dead(&self) -> bool {
-        self.load() & word::KIND == word::DEAD
+        self.load() == word::DEAD
+    }
+
+    /// Returns whether nothing is pending, the timer on no queue, and not dead.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.load() == word::IDLE
     }
 
     /// Leaves `op` to the drain, in place of what is pending; [`ENOENT`] if the timer is dead.
@@ -240,18 +241,17 @@ impl CommandWord {
     /// not undo the newer; [`ENOENT`] if the timer is dead.
     #[inline]
     pub(crate) fn supersede(&self) -> Result<Standing> {
-        let raw = self.load();
-
         // The common case writes nothing.
-        if raw == word::IDLE {
+        if self.is_idle() {
             return Ok(Standing::Idle);
         }
-        self.supersede_busy(raw)
+        self.supersede_busy()
     }
 
     #[cold]
-    fn supersede_busy(&self, mut raw: u64) -> Result<Standing> {
+    fn supersede_busy(&self) -> Result<Standing> {
         loop {
+            let raw = self.load();
             match Command::decode(raw) {
                 Command::Idle => return Ok(Standing::Idle),
                 Command::Queued => return Ok(Standing::Queued(None)),
@@ -262,7 +262,6 @@ impl CommandWord {
                     }
                 }
             }
-            raw = self.load();
         }
     }
 
@@ -311,10 +310,12 @@ mod tests {
     use super::*;
 
     fn start(nsecs: u64, absolute: bool, pinned: bool) -> Op {
+        let absolute = if absolute { Start::ABSOLUTE } else { 0 };
+        let pinned = if pinned { Start::PINNED } else { 0 };
+
         Op::Start(Start {
             nsecs,
-            absolute,
-            pinned,
+            flags: absolute | pinned,
         })
     }
 

@@ -20,10 +20,10 @@ use kernel::{
 
 impl DynHrTimerCallback for Timer {
     fn run(&self) -> HrTimerRestart {
-        if let Some(wall) = self.wall() {
-            wall.unpark();
+        match self.wall() {
+            None => self.expire(&self.hrtimer),
+            Some(wall) => wall.expire(&self.hrtimer),
         }
-        self.expire(&self.hrtimer);
         HrTimerRestart::NoRestart
     }
 }
@@ -31,6 +31,10 @@ impl DynHrTimerCallback for Timer {
 impl Timer {
     /// Calls the callback, if the timer has one and is not dead; `hrtimer` is what expired.
     pub(crate) fn expire<T: DynHrTimerCallback>(&self, hrtimer: &DynHrTimer<T>) {
+        // First of all, since it is the callback's program that keeps the map.
+        let Some(callback) = self.callback.get() else {
+            return;
+        };
         // R1: Dead is final, so a callback that begins here began before the death.
         let Ok(map) = self.map() else {
             return;
@@ -41,9 +45,6 @@ impl Timer {
             self.callback.clear();
             return;
         }
-        let Some(callback) = self.callback.get() else {
-            return;
-        };
         let value = self.value();
         let mut index = 0;
 

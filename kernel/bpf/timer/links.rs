@@ -65,8 +65,9 @@ impl Links {
         // SAFETY: The union has no padding, and an atomic of an integer's size any content.
         let map = unsafe { &self.alive.map };
 
-        // Acquire: pairs with the Full exchange in `CommandWord::kill()`, which comes before RCU
-        // writes here. Who gets such a pointer, finds the timer dead afterwards.
+        // Acquire: pairs with the Full exchange in `CommandWord::kill()` or, where the drain is who
+        // buries, with the barrier in `Corpse::bury()`, both of which come before RCU writes here.
+        // Who gets such a pointer, finds the timer dead afterwards.
         map.load(Acquire)
     }
 

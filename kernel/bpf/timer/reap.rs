@@ -21,10 +21,16 @@ use kernel::{
     bpf::Map,
     ffi::c_void,
     prelude::*,
-    sync::rcu::tasks_trace::{
-        self,
-        RcuHead,
-        RcuItem, //
+    sync::{
+        barrier::{
+            smp_mb,
+            Full, //
+        },
+        rcu::tasks_trace::{
+            self,
+            RcuHead,
+            RcuItem, //
+        },
     },
     time::hrtimer::dynamic::{
         ClockId,
@@ -146,6 +152,9 @@ impl Corpse {
         timer.callback.clear();
         // If it runs, it finds no callback or is past that, and is waited for below.
         timer.disarm();
+        // Orders the death, which the drain has only read, before what RCU writes to the links.
+        // Pairs with the Acquire in `Links::map()`.
+        smp_mb(Full);
         tasks_trace::call(self);
     }
 }

@@ -45,9 +45,10 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// - The map in `links`, while the timer is alive, is used by operations and callbacks, that is by
-///   programs, each of which refers to the map (or to the map that this one is in, which frees it
-///   after a grace period) until it is freed itself. It is not used to free the timer.
+/// - The map in `links`, while the timer is alive, is used by operations, that is by programs, and
+///   by expiries that have found a callback, that is a program. Each of them refers to the map (or
+///   to the map that this one is in, which frees it after a grace period) until it is freed itself,
+///   after a grace period. The map is not used to free the timer.
 /// - `home` names the value of the element of the map in which the timer's slot is. It is used by
 ///   callbacks, none of which begins after the grace period that follows the timer's death.
 /// - If `home` says so, the timer is the first field of a [`WallTimer`].
@@ -172,6 +173,7 @@ impl Timer {
     /// Sets what the timer calls.
     ///
     /// [`EPERM`] if the map has no user reference, [`ENOENT`] if the timer is dead.
+    #[inline]
     pub(crate) fn set_callback(&self, prog: &Prog, callback: Callback) -> Result {
         // What is set while the last user reference goes is dropped with the timer.
         if !self.map()?.has_user_refs() {
@@ -200,13 +202,15 @@ impl Timer {
         if must_defer() {
             return defer::post(self, Op::Start(start));
         }
-        self.supersede()?;
+        if !self.command.is_idle() {
+            self.supersede()?;
+        }
         self.start_now(start);
         Ok(())
     }
 
     /// Arms the timer; not where [`must_defer`] says so, but in the drain.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start_now(&self, start: Start) {
         // SAFETY: The timer stays valid until the grace period after its death, in the readers of
         // which we are, and from then on until its corpse found it cancelled and not running.
@@ -226,6 +230,7 @@ impl Timer {
     }
 
     /// Cancels the timer without waiting; not where [`must_defer`] says so, but in the drain.
+    #[inline]
     pub(crate) fn disarm(&self) -> TryCancel {
         match self.wall() {
             None => self.hrtimer.try_to_cancel(),
@@ -237,6 +242,7 @@ impl Timer {
     /// [`must_defer`] says so.
     ///
     /// Returns whether it was armed. [`EDEADLK`] where that would wait for itself (R4).
+    #[inline]
     pub(crate) fn cancel(&self) -> Result<bool> {
         let trace = trace::Cancel::begin(self);
         let result = self.cancel_and_wait();
@@ -245,6 +251,7 @@ impl Timer {
         result
     }
 
+    #[inline]
     fn cancel_and_wait(&self) -> Result<bool> {
         let wait = match self.wall() {
             None => CancelWait::begin(&[self.hrtimer.id()])?,
@@ -264,6 +271,7 @@ impl Timer {
     /// Cancels the timer without waiting, and keeps its callback.
     ///
     /// [`ECANCELED`] if that is left to the drain, [`ENOENT`] if the timer is dead.
+    #[inline]
     pub(crate) fn try_cancel(&self) -> Result<TryCancel> {
         let trace = trace::Cancel::begin(self);
         let result = self.disarm_or_defer();
@@ -272,6 +280,7 @@ impl Timer {
         result
     }
 
+    #[inline]
     fn disarm_or_defer(&self) -> Result<TryCancel> {
         if must_defer() {
             defer::post(self, Op::Cancel)?;
@@ -287,13 +296,17 @@ impl Timer {
 
     /// Drops what was left to the drain; returns whether that was a start, with which the timer
     /// counts as armed.
+    #[inline]
     fn drop_pending(&self) -> Result<bool> {
+        if self.command.is_idle() {
+            return Ok(false);
+        }
         Ok(self.supersede()?.is_some_and(Op::is_start))
     }
 
     /// Sees to it that nothing older than what the caller is about to do comes after it; returns
     /// what was pending, and [`ENOENT`] if the timer is dead.
-    #[inline]
+    #[cold]
     fn supersede(&self) -> Result<Option<Op>> {
         match self.command.supersede()? {
             Standing::Idle => Ok(None),

@@ -16,6 +16,7 @@ use kernel::{
         c_void, //
     },
     prelude::*,
+    sync::rcu,
     time::hrtimer::dynamic::ClockId, //
 };
 
@@ -86,6 +87,13 @@ fn code<T>(result: &Result<T>, value: impl FnOnce(&T) -> c_int) -> c_int {
     result.as_ref().map_or_else(|error| error.to_errno(), value)
 }
 
+/// Calls `f`, which is rarely called, out of the way of what is called always.
+#[cold]
+#[inline(never)]
+fn out_of_line<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}
+
 /// The address of a timer and the ids of its map and program, the latter two zero if it has none.
 #[derive(Copy, Clone)]
 struct Identity {
@@ -96,6 +104,9 @@ struct Identity {
 
 impl Identity {
     fn of(timer: &Timer) -> Self {
+        // The caller may be a reader of RCU Tasks Trace alone, which the program may not wait for.
+        let _guard = rcu::read_lock();
+
         Self {
             timer: ptr::from_ref(timer).cast(),
             map_id: timer.map().map_or(0, Map::id),
@@ -107,30 +118,34 @@ impl Identity {
 #[inline]
 pub(crate) fn init(timer: *const Timer, map: &Map, clock: ClockId, result: &Result) {
     if is_on!(__tracepoint_bpf_timer_init) {
-        let ret = code(result, |()| 0);
+        out_of_line(|| {
+            let ret = code(result, |()| 0);
 
-        // SAFETY: The arguments are plain values.
-        unsafe { tracepoints::bpf_timer_init(timer.cast(), map.id(), clock as c_int, ret) };
+            // SAFETY: The arguments are plain values.
+            unsafe { tracepoints::bpf_timer_init(timer.cast(), map.id(), clock as c_int, ret) };
+        });
     }
 }
 
 #[inline]
 pub(crate) fn start(timer: &Timer, start: Start, result: &Result) {
     if is_on!(__tracepoint_bpf_timer_start) {
-        let id = Identity::of(timer);
-        let ret = code(result, |()| 0);
+        out_of_line(|| {
+            let id = Identity::of(timer);
+            let ret = code(result, |()| 0);
 
-        // SAFETY: The arguments are plain values.
-        unsafe {
-            tracepoints::bpf_timer_start(
-                id.timer,
-                id.map_id,
-                id.prog_id,
-                start.nsecs,
-                start.flags(),
-                ret,
-            );
-        }
+            // SAFETY: The arguments are plain values.
+            unsafe {
+                tracepoints::bpf_timer_start(
+                    id.timer,
+                    id.map_id,
+                    id.prog_id,
+                    start.nsecs,
+                    start.flags(),
+                    ret,
+                );
+            }
+        });
     }
 }
 
@@ -141,7 +156,7 @@ pub(crate) struct Cancel(Option<Identity>);
 impl Cancel {
     #[inline]
     pub(crate) fn begin(timer: &Timer) -> Self {
-        Self(is_on!(__tracepoint_bpf_timer_cancel).then(|| Identity::of(timer)))
+        Self(is_on!(__tracepoint_bpf_timer_cancel).then(|| out_of_line(|| Identity::of(timer))))
     }
 
     /// Ends a cancellation that returns `value` of its result to the program.
@@ -153,18 +168,20 @@ impl Cancel {
         value: impl FnOnce(&T) -> c_int,
     ) {
         if let Some(id) = self.0 {
-            let ret = code(result, value);
+            out_of_line(|| {
+                let ret = code(result, value);
 
-            // SAFETY: The arguments are plain values.
-            unsafe {
-                tracepoints::bpf_timer_cancel(
-                    id.timer,
-                    id.map_id,
-                    id.prog_id,
-                    without_waiting,
-                    ret,
-                );
-            }
+                // SAFETY: The arguments are plain values.
+                unsafe {
+                    tracepoints::bpf_timer_cancel(
+                        id.timer,
+                        id.map_id,
+                        id.prog_id,
+                        without_waiting,
+                        ret,
+                    );
+                }
+            });
         }
     }
 }

@@ -46,11 +46,20 @@ pub(crate) struct WallTimer {
     pub(crate) timer: Timer,
     #[pin]
     absolute: DynHrTimer<WallTimer>,
-    /// Which hrtimer is started for a time that never comes, since it was to be cancelled in favour
-    /// of the other while its callback ran. The lock makes one step of changing from one to the
-    /// other.
     #[pin]
-    parked: SpinLockIrq<Option<Which>>,
+    state: SpinLockIrq<State>,
+}
+
+/// What is known of both hrtimers. Its lock makes one step of changing from one to the other.
+struct State {
+    /// Which hrtimer is started for a time that never comes, since it was to be cancelled in favour
+    /// of the other while its callback ran.
+    parked: Option<Which>,
+    /// Whether one of them has expired and its callback not returned: the callback of one timer
+    /// does not run twice at a time.
+    running: bool,
+    /// Whether the other has expired meanwhile.
+    again: bool,
 }
 
 kernel::impl_has_dyn_hr_timer! {
@@ -59,8 +68,7 @@ kernel::impl_has_dyn_hr_timer! {
 
 impl DynHrTimerCallback for WallTimer {
     fn run(&self) -> HrTimerRestart {
-        self.unpark();
-        self.timer.expire(&self.absolute);
+        self.expire(&self.absolute);
         HrTimerRestart::NoRestart
     }
 }
@@ -76,7 +84,11 @@ impl WallTimer {
             // SAFETY: By the safety requirement; the timer is that of a `WallTimer`.
             timer <- unsafe { Timer::new_in_wall(map, value) },
             absolute <- DynHrTimer::new(ClockId::RealTime, StartMode::ABSOLUTE),
-            parked <- new_spinlock_irq!(None),
+            state <- new_spinlock_irq!(State {
+                parked: None,
+                running: false,
+                again: false,
+            }),
         })
     }
 
@@ -87,60 +99,73 @@ impl WallTimer {
     /// As for [`DynHrTimer::start`], for both hrtimers.
     pub(crate) unsafe fn arm(&self, start: Start) {
         let expires = start.nsecs as i64;
-        let mut parked = self.parked.lock();
+        let mut state = self.state.lock();
 
         // SAFETY: By the safety requirement.
         unsafe {
-            if start.absolute {
-                *parked = put_off(&self.timer.hrtimer, StartMode::RELATIVE, Which::Relative);
+            if start.is_absolute() {
+                state.parked = put_off(&self.timer.hrtimer, StartMode::RELATIVE, Which::Relative);
                 self.absolute.start(expires, start.mode());
             } else {
-                *parked = put_off(&self.absolute, StartMode::ABSOLUTE, Which::Absolute);
+                state.parked = put_off(&self.absolute, StartMode::ABSOLUTE, Which::Absolute);
                 self.timer.hrtimer.start(expires, start.mode());
             }
         }
     }
 
-    /// Cancels an hrtimer that is parked, unless its callback runs again or still.
-    pub(crate) fn unpark(&self) {
-        let mut parked = self.parked.lock();
-        let outcome = match *parked {
+    /// Calls the callback for one of the hrtimers, unless it runs for the other, which then calls it
+    /// again.
+    pub(crate) fn expire<T: DynHrTimerCallback>(&self, hrtimer: &DynHrTimer<T>) {
+        {
+            let mut state = self.state.lock();
+
+            self.unpark(&mut state);
+            if state.running {
+                state.again = true;
+                return;
+            }
+            state.running = true;
+        }
+        loop {
+            self.timer.expire(hrtimer);
+
+            let mut state = self.state.lock();
+            if !state.again {
+                state.running = false;
+                return;
+            }
+            state.again = false;
+        }
+    }
+
+    /// Cancels an hrtimer that is parked, unless its callback still runs.
+    fn unpark(&self, state: &mut State) {
+        let outcome = match state.parked {
             Some(Which::Relative) => self.timer.hrtimer.try_to_cancel(),
             Some(Which::Absolute) => self.absolute.try_to_cancel(),
             None => return,
         };
 
         if outcome != TryCancel::Running {
-            *parked = None;
+            state.parked = None;
         }
     }
 
     /// Cancels both, unless the callback runs.
     pub(crate) fn disarm(&self) -> TryCancel {
-        let mut parked = self.parked.lock();
+        let mut state = self.state.lock();
         let hrtimer = &self.timer.hrtimer;
 
         if hrtimer.is_running() || self.absolute.is_running() {
             return TryCancel::Running;
         }
-        let outcomes = [
-            (hrtimer.try_to_cancel(), Which::Relative),
-            (self.absolute.try_to_cancel(), Which::Absolute),
-        ];
-        if outcomes
-            .iter()
-            .any(|(outcome, _)| *outcome == TryCancel::Running)
-        {
-            return TryCancel::Running;
-        }
-        let parked = parked.take();
-        let armed = outcomes
-            .iter()
-            .any(|&(outcome, which)| outcome == TryCancel::Cancelled && parked != Some(which));
-        if armed {
-            TryCancel::Cancelled
-        } else {
-            TryCancel::Inactive
+        // Not counted as armed.
+        self.unpark(&mut state);
+
+        match (hrtimer.try_to_cancel(), self.absolute.try_to_cancel()) {
+            (TryCancel::Running, _) | (_, TryCancel::Running) => TryCancel::Running,
+            (TryCancel::Cancelled, _) | (_, TryCancel::Cancelled) => TryCancel::Cancelled,
+            (TryCancel::Inactive, TryCancel::Inactive) => TryCancel::Inactive,
         }
     }
 
@@ -150,13 +175,28 @@ impl WallTimer {
 
     /// Cancels both and waits for the callback; returns whether one was armed.
     pub(crate) fn cancel_in(&self, wait: &CancelWait) -> bool {
-        // Not counted as armed, and cancelled with the rest.
-        let parked = self.parked.lock().take();
-        let relative = self.timer.hrtimer.cancel_in(wait);
-        let absolute = self.absolute.cancel_in(wait);
+        // A callback that runs may start either, until both were waited for.
+        let armed = self.disarm() == TryCancel::Cancelled;
+        let relative = self.cancel_relative_in(wait);
+        let absolute = self.cancel_absolute_in(wait);
+        let again = self.cancel_relative_in(wait);
 
-        (relative && parked != Some(Which::Relative))
-            || (absolute && parked != Some(Which::Absolute))
+        armed || relative || absolute || again
+    }
+
+    fn cancel_relative_in(&self, wait: &CancelWait) -> bool {
+        self.timer.hrtimer.cancel_in(wait) && !self.was_parked(Which::Relative)
+    }
+
+    fn cancel_absolute_in(&self, wait: &CancelWait) -> bool {
+        self.absolute.cancel_in(wait) && !self.was_parked(Which::Absolute)
+    }
+
+    /// Returns whether `which`, which was just cancelled, was parked, and with that not armed.
+    fn was_parked(&self, which: Which) -> bool {
+        let mut state = self.state.lock();
+
+        state.parked.take_if(|parked| *parked == which).is_some()
     }
 }
 

@@ -9,10 +9,16 @@ pub use run::Run;
 
 use crate::{
     bindings,
-    error::from_err_ptr,
     ffi::c_void,
-    interrupt,
     prelude::*,
+    sync::atomic::{
+        ordering::{
+            Full,
+            Relaxed,
+            Release, //
+        },
+        Atomic, //
+    },
     types::Opaque, //
 };
 
@@ -65,11 +71,27 @@ impl Prog {
     /// Takes a reference; [`ENOENT`] if the last one is gone. Callable in any context.
     #[inline]
     pub fn try_get(&self) -> Result<ProgRef> {
-        // SAFETY: A `&Prog` is a valid program.
-        let prog = from_err_ptr(unsafe { bindings::bpf_prog_inc_not_zero(self.as_ptr()) })?;
+        let refs = self.refs();
 
-        // SAFETY: On success this is the program, with a reference that is now ours.
-        Ok(unsafe { ProgRef::from_raw(NonNull::new_unchecked(prog)) })
+        // Relaxed: the exchange fails if this is not the count any more.
+        let mut count = refs.load(Relaxed);
+        while count != 0 {
+            // Full: as is the increment that tests for zero in C.
+            match refs.cmpxchg(count, count + 1, Full) {
+                // INVARIANT: The reference was just counted.
+                Ok(_) => return Ok(ProgRef(NonNull::from(self).cast())),
+                Err(now) => count = now,
+            }
+        }
+        Err(ENOENT)
+    }
+
+    /// Returns the count of references.
+    #[inline]
+    fn refs(&self) -> &Atomic<i64> {
+        // SAFETY: `aux` is valid as long as the program, and C accesses the count with atomic
+        // operations.
+        unsafe { Atomic::from_ptr(&raw mut (*(*self.as_ptr()).aux).refcnt.counter) }
     }
 }
 
@@ -110,13 +132,21 @@ impl ProgRef {
 impl Drop for ProgRef {
     #[inline]
     fn drop(&mut self) {
-        if interrupt::irqs_disabled() || interrupt::in_hardirq() {
-            // SAFETY: By the type invariants, the reference is ours to drop.
-            unsafe { put::from_any_context(self.0) };
-        } else {
-            // SAFETY: By the type invariants, the reference is ours to drop.
-            unsafe { bindings::bpf_prog_put(self.0.as_ptr()) };
+        // SAFETY: By the type invariants the program is valid.
+        let refs = unsafe { Prog::from_raw(self.0.as_ptr()) }.refs();
+
+        // Relaxed: the exchange fails if this is not the count any more.
+        let mut count = refs.load(Relaxed);
+        while count > 1 {
+            // Release: pairs with the full barrier of the atomic64_dec_and_test() in
+            // bpf_prog_put() that finds no other reference.
+            match refs.cmpxchg(count, count - 1, Release) {
+                Ok(_) => return,
+                Err(now) => count = now,
+            }
         }
+        // SAFETY: By the type invariants, the reference is ours to drop; no other one was left.
+        unsafe { put::last(self.0) };
     }
 }
 

@@ -7,24 +7,15 @@
 //! reference goes to an `irq_work` first.
 
 use crate::{
-    bindings, container_of,
+    bindings, container_of, interrupt,
     irq_work::{
         IrqWork,
         IrqWorkItem, //
     },
-    sync::{
-        atomic::{
-            ordering::{
-                Relaxed,
-                Release, //
-            },
-            Atomic, //
-        },
-        llist::{
-            Llist,
-            LlistItem,
-            LlistNode, //
-        },
+    sync::llist::{
+        Llist,
+        LlistItem,
+        LlistNode, //
     },
 };
 
@@ -95,29 +86,21 @@ impl IrqWorkItem for Waiting {
     }
 }
 
-/// Drops a reference to `prog`.
+/// Drops a reference to `prog`; callable in any context.
 ///
 /// # Safety
 ///
-/// `prog` must be valid, with a reference that the caller owns and gives up.
-pub(super) unsafe fn from_any_context(prog: NonNull<bindings::bpf_prog>) {
-    // SAFETY: By the safety requirement the reference keeps the program valid, and C accesses the count with atomic
-    // operations.
-    let refs = unsafe { Atomic::from_ptr(&raw mut (*(*prog.as_ptr()).aux).refcnt.counter) };
+/// `prog` must be valid, with a reference that the caller owns and gives up. It must have been the
+/// only one while the caller had it.
+#[cold]
+pub(super) unsafe fn last(prog: NonNull<bindings::bpf_prog>) {
+    // INVARIANT: Nobody else had a reference to give up. Who gets one from now on finds ours still
+    // there when dropping it.
+    let last = LastRef(prog);
 
-    // Relaxed: the exchange fails if this is not the count any more.
-    let mut count: i64 = refs.load(Relaxed);
-    while count > 1 {
-        // Release: pairs with the full barrier of the atomic_dec_and_test() that finds no other
-        // reference, as a decrement in C would.
-        match refs.cmpxchg(count, count - 1, Release) {
-            Ok(_) => return,
-            Err(now) => count = now,
-        }
-    }
-    // INVARIANT: The count was one, so nobody else had a reference to give up. Who gets one from
-    // now on finds ours still there when dropping it.
-    if WAITING.refs.push(LastRef(prog)) {
+    if !interrupt::irqs_disabled() && !interrupt::in_hardirq() {
+        drop(last);
+    } else if WAITING.refs.push(last) {
         IrqWork::queue(&WAITING);
     }
 }

@@ -122,9 +122,14 @@ impl StartMode {
     /// The expiry is a point in time of the clock that the timer is based on.
     pub const ABSOLUTE: Self = Self(bindings::hrtimer_mode_HRTIMER_MODE_ABS_SOFT);
 
-    /// The timer expires on the CPU that starts it.
-    pub const fn pinned(self) -> Self {
-        Self(self.0 | bindings::hrtimer_mode_HRTIMER_MODE_PINNED)
+    /// Relative or absolute; if `pinned`, the timer expires on the CPU that starts it.
+    #[inline]
+    pub const fn new(absolute: bool, pinned: bool) -> Self {
+        const PINNED: u32 = bindings::hrtimer_mode_HRTIMER_MODE_PINNED;
+        const { assert!(Self::RELATIVE.0 == Self::ABSOLUTE.0 | 1 && PINNED == 2) };
+
+        // Without a branch, as this is on the way of each start.
+        Self(Self::ABSOLUTE.0 | !absolute as u32 | (pinned as u32 * PINNED))
     }
 }
 
@@ -314,20 +319,28 @@ crate::define_per_cpu! {
 }
 
 impl WaitsFor {
-    /// Sets what the CPU waits for and returns what it did before.
-    fn replace(
-        &self,
-        new: [*mut bindings::hrtimer; WAIT_FOR],
-    ) -> [*mut bindings::hrtimer; WAIT_FOR] {
-        let mut old = [ptr::null_mut(); WAIT_FOR];
-
-        for ((slot, old), new) in self.0.iter().zip(&mut old).zip(new) {
-            // Relaxed: see `CancelWait::begin()`. Another CPU that still sees the old value only
-            // gives up for no need.
-            *old = slot.load(Relaxed);
-            slot.store(new, Relaxed);
+    fn set(&self, timers: &[TimerId]) {
+        for (slot, timer) in self.0.iter().zip(timers) {
+            // Relaxed: see `CancelWait::begin_in_expiry()`.
+            slot.store(timer.0, Relaxed);
         }
-        old
+    }
+
+    fn clear(&self) {
+        for slot in &self.0 {
+            // Relaxed: another CPU that still sees the old value only gives up for no need.
+            slot.store(ptr::null_mut(), Relaxed);
+        }
+    }
+
+    fn contains(&self, timer: *mut bindings::hrtimer) -> bool {
+        // Relaxed: see `CancelWait::begin_in_expiry()`.
+        self.0.iter().any(|slot| slot.load(Relaxed) == timer)
+    }
+
+    fn is_empty(&self) -> bool {
+        // Relaxed: only asked on the CPU that writes them.
+        self.0.iter().all(|slot| slot.load(Relaxed).is_null())
     }
 }
 
@@ -343,10 +356,10 @@ impl WaitsFor {
 ///
 /// # Invariants
 ///
-/// `outer` is what the CPU waited for before, if this is an expiry.
+/// If `in_expiry`, the caller is in an expiry, and what its CPU has made known is for this wait.
 #[must_use = "the wait ends when it is dropped"]
 pub struct CancelWait {
-    outer: Option<[*mut bindings::hrtimer; WAIT_FOR]>,
+    in_expiry: bool,
     _cpu: NotThreadSafe,
 }
 
@@ -355,36 +368,41 @@ impl CancelWait {
     /// ever.
     ///
     /// Only for task and softirq context with interrupts on. Orders what it makes known before all
-    /// that follows.
+    /// that follows. In an expiry, there is one wait at a time: a program that is called in the
+    /// course of a wait cannot begin another, which would hide the outer one.
+    #[inline]
     pub fn begin(timers: &[TimerId]) -> Result<Self> {
         // SAFETY: Callable in any context.
         let own = unsafe { bindings::hrtimer_soft_expiring_here() };
 
-        let mut wait = Self {
-            outer: None,
-            _cpu: NotThreadSafe,
-        };
-        if own.is_null() {
-            return Ok(wait);
+        if !own.is_null() {
+            return Self::begin_in_expiry(own, timers);
         }
-        if timers.contains(&TimerId(own)) {
+        // INVARIANT: Not in an expiry.
+        Ok(Self {
+            in_expiry: false,
+            _cpu: NotThreadSafe,
+        })
+    }
+
+    #[cold]
+    fn begin_in_expiry(own: *mut bindings::hrtimer, timers: &[TimerId]) -> Result<Self> {
+        let here = WAITS_FOR.this_cpu();
+
+        if timers.len() > WAIT_FOR || timers.contains(&TimerId(own)) || !here.is_empty() {
             return Err(EDEADLK);
         }
-        let mut known = [ptr::null_mut(); WAIT_FOR];
-        for (known, timer) in known.iter_mut().zip(timers) {
-            *known = timer.0;
-        }
-        // INVARIANT: This is an expiry, which does not migrate.
-        wait.outer = Some(WAITS_FOR.this_cpu().replace(known));
+        here.set(timers);
+        // INVARIANT: An expiry does not migrate, and nothing was known before.
+        let wait = Self {
+            in_expiry: true,
+            _cpu: NotThreadSafe,
+        };
 
         // Pairs with the same barrier on the CPUs that wait for us: of all expiries in a circle,
         // the last to get here sees what the others have made known.
         smp_mb(Full);
-        let waited_for = WAITS_FOR
-            .copies()
-            // Relaxed: ordered by the barrier.
-            .any(|waits| waits.0.iter().any(|timer| timer.load(Relaxed) == own));
-        if waited_for {
+        if WAITS_FOR.copies().any(|waits| waits.contains(own)) {
             return Err(EDEADLK);
         }
         Ok(wait)
@@ -392,11 +410,10 @@ impl CancelWait {
 }
 
 impl Drop for CancelWait {
+    #[inline]
     fn drop(&mut self) {
-        // A program that the wait itself has caused to run may have waited in between; it has put
-        // back what it found.
-        if let Some(outer) = self.outer {
-            WAITS_FOR.this_cpu().replace(outer);
+        if self.in_expiry {
+            WAITS_FOR.this_cpu().clear();
         }
     }
 }

@@ -4,7 +4,9 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#define CLOCK_REALTIME 0
 #define CLOCK_MONOTONIC 1
+#define ENOMEM 12
 #define TIMERS 16
 
 char _license[] SEC("license") = "GPL";
@@ -42,13 +44,19 @@ static void operate(int context)
 	__sync_fetch_and_add(&operations[context], 1);
 	value = bpf_map_lookup_elem(&timers, &key);
 	random >>= 8;
-	if (value && random % 8 < 4)
-		ret = bpf_timer_start(&value->timer, (random >> 8) % 200000, random >> 31 ? 2 : 0);
+	if (value && random % 8 < 1)
+		/* Long past: at once. */
+		ret = bpf_timer_start(&value->timer, 1, BPF_F_TIMER_ABS);
+	else if (value && random % 8 < 4)
+		ret = bpf_timer_start(&value->timer, (random >> 8) % 200000, random & 0x100000 ? BPF_F_TIMER_CPU_PIN : 0);
 	else if (value && random % 8 < 6)
 		ret = bpf_timer_cancel_async(&value->timer);
+	else if (value && context == EXPIRY && random % 8 == 7)
+		/* Fails with -EDEADLK for the own timer, and in circles. */
+		bpf_timer_cancel(&value->timer);
 	else if (context != NMI && context != HARDIRQ && random % 8 == 6)
 		bpf_map_delete_elem(&timers, &key);
-	if (ret == -12)
+	if (ret == -ENOMEM)
 		__sync_fetch_and_add(&no_memory, 1);
 }
 
@@ -70,7 +78,8 @@ static void refill(void)
 	value = bpf_map_lookup_elem(&timers, &key);
 	if (!value)
 		return;
-	bpf_timer_init(&value->timer, &timers, CLOCK_MONOTONIC);
+	/* On both clocks, half of them each. */
+	bpf_timer_init(&value->timer, &timers, key & 1 ? CLOCK_REALTIME : CLOCK_MONOTONIC);
 	bpf_timer_set_callback(&value->timer, callback);
 }
 

@@ -102,7 +102,7 @@ int BPF_PROG(learn, struct hrtimer *hrtimer)
 {
 	__u32 i = learning;
 
-	if (i && bpf_get_smp_processor_id() == learning_cpu)
+	if (i && bpf_get_smp_processor_id() == learning_cpu && hrtimer->is_soft)
 		hrtimers[(i - 1) & 3] = (__u64)hrtimer;
 	return 0;
 }
@@ -266,7 +266,7 @@ int allocations;
 SEC("fentry/_kmalloc_nolock_noprof")
 int count_allocation(void *ctx)
 {
-	if (counting)
+	if (counting == bpf_get_smp_processor_id() + 1)
 		allocations++;
 	return 0;
 }
@@ -282,7 +282,7 @@ int operate_with_irqs_off(void *ctx)
 	if (!value)
 		return 1;
 	bpf_local_irq_save(&irqs);
-	counting = 1;
+	counting = bpf_get_smp_processor_id() + 1;
 	results[0] = bpf_timer_start(&value->timer, 1000 * MSEC, 0);
 	results[1] = bpf_timer_cancel_async(&value->timer);
 	results[2] = bpf_timer_start(&value->timer, nsecs, 0);

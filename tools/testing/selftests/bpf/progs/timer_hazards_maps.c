@@ -43,6 +43,7 @@ struct {
 __u64 nsecs;
 int err;
 __u64 runs;
+bool ready;
 
 static int count_run(void *map, __u32 *key, struct elem *value)
 {
@@ -117,7 +118,8 @@ int set_until_refused(void *ctx)
 		return 1;
 	ret = bpf_timer_init(&value->timer, &large, CLOCK_MONOTONIC);
 	if (ret)
-		return ret;
+		return 2;
+	ready = true;
 	bpf_for(i, 0, 4096) {
 		bpf_for(j, 0, 4096) {
 			ret = bpf_timer_set_callback(&value->timer, count_run);
