@@ -121,6 +121,7 @@ impl CallbackCell {
         self.replace(|| None, ptr::null_mut());
     }
 
+    #[inline(never)]
     fn replace(&self, new_ref: impl Fn() -> Option<ProgRef>, code: *mut c_void) {
         loop {
             let prog = new_ref().map_or(ptr::null_mut(), |prog| prog.into_raw().as_ptr());

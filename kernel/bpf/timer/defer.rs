@@ -156,6 +156,7 @@ impl Queue {
 /// that it does could issue two more, and this CPU would never do anything else.
 ///
 /// The caller must not be able to migrate, as is the case where operations must be deferred.
+#[cold]
 pub(crate) fn post(timer: &Timer, op: Op) -> Result {
     let queue = QUEUE.this_cpu();
 

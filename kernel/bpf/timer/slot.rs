@@ -103,7 +103,9 @@ impl Slot {
         // SAFETY: By the safety requirement.
         let result = unsafe { self.make_timer(map, clock) };
 
-        trace::init(self.timer.load(Relaxed), map, clock, &result);
+        if trace::init_is_on() {
+            trace::init(self.timer.load(Relaxed), map, clock, &result);
+        }
         result
     }
 

@@ -188,6 +188,14 @@ impl Timer {
     /// feed itself.
     #[inline]
     pub(crate) fn start(&self, start: Start) -> Result {
+        if trace::start_is_on() {
+            return self.start_traced(start);
+        }
+        self.start_or_defer(start)
+    }
+
+    #[cold]
+    fn start_traced(&self, start: Start) -> Result {
         let result = self.start_or_defer(start);
 
         trace::start(self, start, &result);
@@ -244,11 +252,20 @@ impl Timer {
     /// Returns whether it was armed. [`EDEADLK`] where that would wait for itself (R4).
     #[inline]
     pub(crate) fn cancel(&self) -> Result<bool> {
-        let trace = trace::Cancel::begin(self);
-        let result = self.cancel_and_wait();
+        if trace::cancel_is_on() {
+            return self.cancel_traced();
+        }
+        self.cancel_and_wait()
+    }
 
-        trace.end(false, &result, |&armed| armed.into());
-        result
+    #[cold]
+    fn cancel_traced(&self) -> Result<bool> {
+        trace::cancel(
+            self,
+            false,
+            || self.cancel_and_wait(),
+            |&armed| armed.into(),
+        )
     }
 
     #[inline]
@@ -273,11 +290,20 @@ impl Timer {
     /// [`ECANCELED`] if that is left to the drain, [`ENOENT`] if the timer is dead.
     #[inline]
     pub(crate) fn try_cancel(&self) -> Result<TryCancel> {
-        let trace = trace::Cancel::begin(self);
-        let result = self.disarm_or_defer();
+        if trace::cancel_is_on() {
+            return self.try_cancel_traced();
+        }
+        self.disarm_or_defer()
+    }
 
-        trace.end(true, &result, |&outcome| outcome as c_int);
-        result
+    #[cold]
+    fn try_cancel_traced(&self) -> Result<TryCancel> {
+        trace::cancel(
+            self,
+            true,
+            || self.disarm_or_defer(),
+            |&outcome| outcome as c_int,
+        )
     }
 
     #[inline]

@@ -87,13 +87,6 @@ fn code<T>(result: &Result<T>, value: impl FnOnce(&T) -> c_int) -> c_int {
     result.as_ref().map_or_else(|error| error.to_errno(), value)
 }
 
-/// Calls `f`, which is rarely called, out of the way of what is called always.
-#[cold]
-#[inline(never)]
-fn out_of_line<R>(f: impl FnOnce() -> R) -> R {
-    f()
-}
-
 /// The address of a timer and the ids of its map and program, the latter two zero if it has none.
 #[derive(Copy, Clone)]
 struct Identity {
@@ -103,6 +96,7 @@ struct Identity {
 }
 
 impl Identity {
+    #[cold]
     fn of(timer: &Timer) -> Self {
         // The caller may be a reader of RCU Tasks Trace alone, which the program may not wait for.
         let _guard = rcu::read_lock();
@@ -115,75 +109,65 @@ impl Identity {
     }
 }
 
+/// Returns whether initializations are to be traced.
 #[inline]
+pub(crate) fn init_is_on() -> bool {
+    is_on!(__tracepoint_bpf_timer_init)
+}
+
 pub(crate) fn init(timer: *const Timer, map: &Map, clock: ClockId, result: &Result) {
-    if is_on!(__tracepoint_bpf_timer_init) {
-        out_of_line(|| {
-            let ret = code(result, |()| 0);
+    let ret = code(result, |()| 0);
 
-            // SAFETY: The arguments are plain values.
-            unsafe { tracepoints::bpf_timer_init(timer.cast(), map.id(), clock as c_int, ret) };
-        });
-    }
+    // SAFETY: The arguments are plain values.
+    unsafe { tracepoints::bpf_timer_init(timer.cast(), map.id(), clock as c_int, ret) };
 }
 
+/// Returns whether starts are to be traced.
 #[inline]
-pub(crate) fn start(timer: &Timer, start: Start, result: &Result) {
-    if is_on!(__tracepoint_bpf_timer_start) {
-        out_of_line(|| {
-            let id = Identity::of(timer);
-            let ret = code(result, |()| 0);
+pub(crate) fn start_is_on() -> bool {
+    is_on!(__tracepoint_bpf_timer_start)
+}
 
-            // SAFETY: The arguments are plain values.
-            unsafe {
-                tracepoints::bpf_timer_start(
-                    id.timer,
-                    id.map_id,
-                    id.prog_id,
-                    start.nsecs,
-                    start.flags(),
-                    ret,
-                );
-            }
-        });
+pub(crate) fn start(timer: &Timer, start: Start, result: &Result) {
+    let id = Identity::of(timer);
+    let ret = code(result, |()| 0);
+
+    // SAFETY: The arguments are plain values.
+    unsafe {
+        tracepoints::bpf_timer_start(
+            id.timer,
+            id.map_id,
+            id.prog_id,
+            start.nsecs,
+            start.flags(),
+            ret,
+        );
     }
 }
 
-/// A cancellation, from before it drops the callback until there is a result.
-#[must_use]
-pub(crate) struct Cancel(Option<Identity>);
+/// Returns whether cancellations are to be traced.
+#[inline]
+pub(crate) fn cancel_is_on() -> bool {
+    is_on!(__tracepoint_bpf_timer_cancel)
+}
 
-impl Cancel {
-    #[inline]
-    pub(crate) fn begin(timer: &Timer) -> Self {
-        Self(is_on!(__tracepoint_bpf_timer_cancel).then(|| out_of_line(|| Identity::of(timer))))
+/// Does a cancellation, which returns `value` of its result to the program, and traces it with the
+/// program that the timer has before.
+pub(crate) fn cancel<T>(
+    timer: &Timer,
+    without_waiting: bool,
+    cancel: impl FnOnce() -> Result<T>,
+    value: impl FnOnce(&T) -> c_int,
+) -> Result<T> {
+    let id = Identity::of(timer);
+    let result = cancel();
+    let ret = code(&result, value);
+
+    // SAFETY: The arguments are plain values.
+    unsafe {
+        tracepoints::bpf_timer_cancel(id.timer, id.map_id, id.prog_id, without_waiting, ret);
     }
-
-    /// Ends a cancellation that returns `value` of its result to the program.
-    #[inline]
-    pub(crate) fn end<T>(
-        self,
-        without_waiting: bool,
-        result: &Result<T>,
-        value: impl FnOnce(&T) -> c_int,
-    ) {
-        if let Some(id) = self.0 {
-            out_of_line(|| {
-                let ret = code(result, value);
-
-                // SAFETY: The arguments are plain values.
-                unsafe {
-                    tracepoints::bpf_timer_cancel(
-                        id.timer,
-                        id.map_id,
-                        id.prog_id,
-                        without_waiting,
-                        ret,
-                    );
-                }
-            });
-        }
-    }
+    result
 }
 
 #[inline]

@@ -97,6 +97,7 @@ impl WallTimer {
     /// # Safety
     ///
     /// As for [`DynHrTimer::start`], for both hrtimers.
+    #[cold]
     pub(crate) unsafe fn arm(&self, start: Start) {
         let expires = start.nsecs as i64;
         let mut state = self.state.lock();
@@ -152,6 +153,7 @@ impl WallTimer {
     }
 
     /// Cancels both, unless the callback runs.
+    #[cold]
     pub(crate) fn disarm(&self) -> TryCancel {
         let mut state = self.state.lock();
         let hrtimer = &self.timer.hrtimer;
@@ -169,11 +171,13 @@ impl WallTimer {
         }
     }
 
+    #[cold]
     pub(crate) fn begin_wait(&self) -> Result<CancelWait> {
         CancelWait::begin(&[self.timer.hrtimer.id(), self.absolute.id()])
     }
 
     /// Cancels both and waits for the callback; returns whether one was armed.
+    #[cold]
     pub(crate) fn cancel_in(&self, wait: &CancelWait) -> bool {
         // A callback that runs may start either, until both were waited for.
         let armed = self.disarm() == TryCancel::Cancelled;
