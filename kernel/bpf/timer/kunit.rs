@@ -116,6 +116,10 @@ unsafe extern "C" fn lookup(map: *mut bindings::bpf_map, _key: *mut c_void) -> *
 }
 
 /// The lookup in a map that has no element.
+///
+/// # Safety
+///
+/// None, but that is the type.
 unsafe extern "C" fn lookup_in_empty(
     _map: *mut bindings::bpf_map,
     _key: *mut c_void,

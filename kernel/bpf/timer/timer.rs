@@ -163,11 +163,12 @@ impl Timer {
     /// Returns what the timer is in, if that is a timer on the real-time clock.
     #[inline]
     pub(crate) fn wall(&self) -> Option<&WallTimer> {
+        if !self.home.in_wall() {
+            return None;
+        }
         // CAST: The timer is the first field of a `WallTimer`, by the type invariants.
         // SAFETY: Which is valid as long as its first field.
-        self.home
-            .in_wall()
-            .then(|| unsafe { &*core::ptr::from_ref(self).cast::<WallTimer>() })
+        Some(unsafe { &*core::ptr::from_ref(self).cast::<WallTimer>() })
     }
 
     /// Sets what the timer calls.

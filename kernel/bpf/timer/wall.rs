@@ -114,8 +114,8 @@ impl WallTimer {
         }
     }
 
-    /// Calls the callback for one of the hrtimers, unless it runs for the other, which then calls it
-    /// again.
+    /// Calls the callback for one of the hrtimers, unless it runs for the other, which then calls
+    /// it again.
     pub(crate) fn expire<T: DynHrTimerCallback>(&self, hrtimer: &DynHrTimer<T>) {
         {
             let mut state = self.state.lock();

@@ -61,23 +61,23 @@ static struct bpf_timer *timer(int key)
 		return 0;						\
 	}
 
-BENCH(nothing, )
+BENCH(nothing, (void)t)
 BENCH(set_callback_same, err |= bpf_timer_set_callback(t, callback))
 /* The timer is armed, and moved. */
 BENCH(start_again, err |= bpf_timer_start(t, HOUR, 0))
 /* The timer is idle, and made so again. */
 BENCH(start_and_cancel_async,
-      err |= bpf_timer_start(t, HOUR, 0);
-      err |= bpf_timer_cancel_async(t) != 1)
+	err |= bpf_timer_start(t, HOUR, 0);
+	err |= bpf_timer_cancel_async(t) != 1)
 BENCH(cancel_async_idle, err |= bpf_timer_cancel_async(t))
 BENCH(cancel_idle, err |= bpf_timer_cancel(t))
 BENCH(set_callback_and_cancel,
-      err |= bpf_timer_set_callback(t, callback);
-      err |= bpf_timer_cancel(t))
+	err |= bpf_timer_set_callback(t, callback);
+	err |= bpf_timer_cancel(t))
 BENCH(set_callback_start_cancel,
-      err |= bpf_timer_set_callback(t, callback);
-      err |= bpf_timer_start(t, HOUR, 0);
-      err |= bpf_timer_cancel(t) != 1)
+	err |= bpf_timer_set_callback(t, callback);
+	err |= bpf_timer_start(t, HOUR, 0);
+	err |= bpf_timer_cancel(t) != 1)
 
 SEC("syscall")
 int prepare(void *ctx)

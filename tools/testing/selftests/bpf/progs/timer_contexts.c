@@ -48,7 +48,8 @@ static void operate(int context)
 		/* Long past: at once. */
 		ret = bpf_timer_start(&value->timer, 1, BPF_F_TIMER_ABS);
 	else if (value && random % 8 < 4)
-		ret = bpf_timer_start(&value->timer, (random >> 8) % 200000, random & 0x100000 ? BPF_F_TIMER_CPU_PIN : 0);
+		ret = bpf_timer_start(&value->timer, (random >> 8) % 200000,
+				      random & 0x100000 ? BPF_F_TIMER_CPU_PIN : 0);
 	else if (value && random % 8 < 6)
 		ret = bpf_timer_cancel_async(&value->timer);
 	else if (value && context == EXPIRY && random % 8 == 7)
