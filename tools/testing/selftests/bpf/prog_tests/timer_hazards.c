@@ -328,6 +328,8 @@ static void test_newest_wins_over_deferred(void)
 	struct timer_hazards *skel;
 	pthread_t thread;
 	cpu_set_t cpus;
+	__u64 runs = 0;
+	int i;
 
 	if (get_nprocs() < 2) {
 		test__skip();
@@ -341,15 +343,24 @@ static void test_newest_wins_over_deferred(void)
 
 	sched_getaffinity(0, sizeof(cpus), &cpus);
 	pin_to(0);
-	if (ASSERT_OK(pthread_create(&thread, NULL, run_on_second_cpu, skel->progs.overtake),
-		      "thread")) {
+	/* Again if a CPU was too slow for the other. */
+	for (i = 0; i < 10 && !skel->bss->overtaken; i++) {
+		runs = runs_of(skel, 0);
+		skel->bss->stage = 0;
+		skel->bss->waiting = false;
+		if (!ASSERT_OK(pthread_create(&thread, NULL, run_on_second_cpu,
+					      skel->progs.overtake), "thread"))
+			break;
+		while (!*(volatile bool *)&skel->bss->waiting)
+			usleep(100);
 		start(skel, skel->progs.start_with_irqs_off, 0, 20 * NSEC_PER_MSEC, 0);
 		pthread_join(thread, NULL);
 		usleep(100000);
-		/* The start was first, and counts as armed. */
-		ASSERT_EQ(skel->data->overtaking, 1, "cancelled");
-		ASSERT_EQ(runs_of(skel, 0), 0, "runs");
 	}
+	ASSERT_TRUE(skel->bss->overtaken, "overtaken");
+	/* The start was first, and counts as armed. */
+	ASSERT_EQ(skel->data->overtaking, 1, "cancelled");
+	ASSERT_EQ(runs_of(skel, 0), runs, "runs");
 	unpin(&cpus);
 out:
 	timer_hazards__destroy(skel);

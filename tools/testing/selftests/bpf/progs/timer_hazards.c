@@ -214,6 +214,8 @@ int BPF_PROG(start_two_more, struct hrtimer *hrtimer)
  * is overtaken by a newer cancellation.
  */
 int stage;
+bool waiting;
+bool overtaken;
 
 static bool reached(int wanted)
 {
@@ -230,16 +232,13 @@ int start_with_irqs_off(void *ctx)
 {
 	struct elem *value = elem(0);
 	unsigned long irqs;
-	int i;
 
 	if (!value)
 		return 1;
 	bpf_local_irq_save(&irqs);
 	err = bpf_timer_start(&value->timer, nsecs, 0);
 	stage = 1;
-	bpf_for(i, 0, SPINS)
-		if (*(volatile int *)&stage >= 2)
-			break;
+	overtaken = reached(2);
 	bpf_local_irq_restore(&irqs);
 	return 0;
 }
@@ -253,6 +252,7 @@ int overtake(void *ctx)
 
 	if (!value)
 		return 1;
+	waiting = true;
 	if (reached(1))
 		overtaking = bpf_timer_cancel_async(&value->timer);
 	stage = 2;
