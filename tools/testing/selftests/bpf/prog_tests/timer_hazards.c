@@ -123,6 +123,8 @@ static void *beat(void *arg)
 }
 
 #define MAX_CPUS 64
+/* A CPU that hangs is silent for ever; one of a virtual machine may be so for a while. */
+#define MAX_SILENCE (5 * NSEC_PER_SEC)
 
 /* The longest time that a CPU did not get to run anything while @action went on. */
 static __u64 longest_silence(void (*action)(void *arg), void *arg)
@@ -167,7 +169,7 @@ static void test_cancel_in_own_expiry(void)
 	if (init(skel, 0, CLOCK_MONOTONIC) && attach(skel->progs.learn, &learn) &&
 	    attach(skel->progs.cancel_at_entry, &entry) &&
 	    attach(skel->progs.cancel_at_exit, &exit)) {
-		ASSERT_LT(longest_silence(expire_with_cancellation, skel), NSEC_PER_SEC, "silence");
+		ASSERT_LT(longest_silence(expire_with_cancellation, skel), MAX_SILENCE, "silence");
 		ASSERT_EQ(runs_of(skel, 0), 1, "runs");
 		ASSERT_EQ(skel->data->cancelled_at_entry, -EDEADLK, "at entry");
 		ASSERT_EQ(skel->data->cancelled_at_exit, -EDEADLK, "at exit");
@@ -211,7 +213,7 @@ static void test_cancel_each_other_at_expiry(void)
 	cancelled = skel->data->cancelled_other;
 	if (init(skel, 0, CLOCK_MONOTONIC) && init(skel, 1, CLOCK_MONOTONIC) &&
 	    attach(skel->progs.learn, &learn) && attach(skel->progs.cancel_each_other, &entry)) {
-		ASSERT_LT(longest_silence(expire_both, skel), NSEC_PER_SEC, "silence");
+		ASSERT_LT(longest_silence(expire_both, skel), MAX_SILENCE, "silence");
 		ASSERT_EQ(skel->bss->arrived, 2, "arrived");
 		/* One gives up at least, and none has hung. */
 		ASSERT_TRUE(cancelled[0] == -EDEADLK || cancelled[1] == -EDEADLK, "gave up");
@@ -247,7 +249,7 @@ static void test_starts_that_start_more(void)
 		return;
 	if (init(skel, 0, CLOCK_MONOTONIC) && init(skel, 1, CLOCK_MONOTONIC) &&
 	    init(skel, 2, CLOCK_MONOTONIC) && attach(skel->progs.start_two_more, &link)) {
-		ASSERT_LT(longest_silence(breed, skel), NSEC_PER_SEC, "silence");
+		ASSERT_LT(longest_silence(breed, skel), MAX_SILENCE, "silence");
 		ASSERT_GT(skel->bss->bred, 0, "started");
 		ASSERT_GT(skel->bss->refused, 0, "refused");
 	}
@@ -293,8 +295,8 @@ static void test_wall_clock(void)
 	}
 
 	/* Back: the time of day is far off now; the relative one is not moved. */
-	start(skel, prog, 0, now(CLOCK_REALTIME) + 100 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
-	start(skel, prog, 1, 100 * NSEC_PER_MSEC, 0);
+	start(skel, prog, 0, now(CLOCK_REALTIME) + 500 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
+	start(skel, prog, 1, 500 * NSEC_PER_MSEC, 0);
 	if (step_clock(-hour)) {
 		ASSERT_EQ(wait_for_runs(skel, 1, 1), 1, "relative, back");
 		usleep(100000);
@@ -304,9 +306,9 @@ static void test_wall_clock(void)
 	}
 
 	/* The same timer one way and the other: the last start counts, alone. */
-	start(skel, prog, 0, now(CLOCK_REALTIME) + 50 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
+	start(skel, prog, 0, now(CLOCK_REALTIME) + 500 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
 	start(skel, prog, 0, 60 * NSEC_PER_SEC, 0);
-	usleep(150000);
+	usleep(700000);
 	ASSERT_EQ(runs_of(skel, 0), 3, "absolute replaced");
 	start(skel, prog, 0, now(CLOCK_REALTIME) + 20 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
 	ASSERT_EQ(wait_for_runs(skel, 0, 4), 4, "relative replaced");
@@ -516,7 +518,7 @@ static void test_callbacks_count_as_runs(void)
 	start(skel, skel->progs.start, 0, 5 * NSEC_PER_MSEC, 0);
 	ASSERT_EQ(wait_for_runs(skel, 0, 10), 10, "runs");
 	/* The last run is counted when it has ended. */
-	usleep(20000);
+	usleep(100000);
 	memset(&info, 0, sizeof(info));
 	ASSERT_OK(bpf_prog_get_info_by_fd(fd, &info, &len), "info");
 	ASSERT_EQ(info.run_cnt - before, 10, "run_cnt");
@@ -539,7 +541,7 @@ static void check_locked_update(struct timer_hazards_maps *skel, const struct bp
 	ASSERT_OK(skel->bss->err, name);
 	elem.data = 1;
 	ASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &key, &elem, BPF_F_LOCK), name);
-	usleep(300000);
+	usleep(700000);
 	ASSERT_EQ(skel->bss->runs, 0, name);
 }
 
@@ -551,7 +553,7 @@ static void test_locked_update_cancels(void)
 
 	if (!ASSERT_OK_PTR(skel, "open_and_load"))
 		return;
-	skel->bss->nsecs = 200 * NSEC_PER_MSEC;
+	skel->bss->nsecs = 500 * NSEC_PER_MSEC;
 	check_locked_update(skel, skel->maps.array, skel->progs.arm_array, "array");
 	check_locked_update(skel, skel->maps.rhash, skel->progs.arm_rhash, "rhash");
 	check_locked_update(skel, skel->maps.hash, skel->progs.arm_hash, "hash");
