@@ -105,9 +105,9 @@ impl CallbackCell {
     #[cold]
     fn set_other(&self, prog: &Prog, callback: Callback) -> Result {
         // Keeps the code alive while it is set here without a program of its own (R2).
-        let _guard = prog.try_get()?;
+        let guard = prog.try_get()?;
 
-        self.replace(|| prog.try_get().ok(), callback.as_ptr());
+        self.replace(Some(&guard), callback.as_ptr());
         Ok(())
     }
 
@@ -115,18 +115,22 @@ impl CallbackCell {
     #[inline]
     pub(crate) fn clear(&self) {
         // Nothing to write, as in `set()`.
-        if self.prog.load(Relaxed).is_null() && self.code.load(Relaxed).is_null() {
-            return;
+        if !self.prog.load(Relaxed).is_null() || !self.code.load(Relaxed).is_null() {
+            self.clear_other();
         }
-        self.replace(|| None, ptr::null_mut());
     }
 
     #[inline(never)]
-    fn replace(&self, new_ref: impl Fn() -> Option<ProgRef>, code: *mut c_void) {
-        loop {
-            let prog = new_ref().map_or(ptr::null_mut(), |prog| prog.into_raw().as_ptr());
+    fn clear_other(&self) {
+        self.replace(None, ptr::null_mut());
+    }
 
-            // INVARIANT: The reference moves into `self`; the caller of `set()` holds another one.
+    #[inline]
+    fn replace(&self, guard: Option<&ProgRef>, code: *mut c_void) {
+        loop {
+            let prog = guard.map_or(ptr::null_mut(), |prog| prog.clone().into_raw().as_ptr());
+
+            // INVARIANT: The reference moves into `self`; `guard` is another one.
             // Full: hands the old reference over, and pairs with the xchg of other writers.
             let old = self.prog.xchg(prog, Full);
             // Release: pairs with the Acquire in `get()`.

@@ -209,11 +209,23 @@ impl Timer {
             return Err(EINVAL);
         }
         if must_defer() {
-            return defer::post(self, Op::Start(start));
+            return self.leave_start(start);
         }
         if !self.command.is_idle() {
-            self.supersede()?;
+            return self.start_instead(start);
         }
+        self.start_now(start);
+        Ok(())
+    }
+
+    #[cold]
+    fn leave_start(&self, start: Start) -> Result {
+        defer::post(self, Op::Start(start))
+    }
+
+    #[cold]
+    fn start_instead(&self, start: Start) -> Result {
+        self.supersede()?;
         self.start_now(start);
         Ok(())
     }
@@ -269,21 +281,34 @@ impl Timer {
         )
     }
 
-    #[inline]
+    #[inline(always)]
     fn cancel_and_wait(&self) -> Result<bool> {
-        let wait = match self.wall() {
-            None => CancelWait::begin(&[self.hrtimer.id()])?,
-            Some(wall) => wall.begin_wait()?,
-        };
+        match self.wall() {
+            None => CancelWait::scope([self.hrtimer.id()], |wait| {
+                self.stop(|| self.hrtimer.cancel_in(wait))
+            }),
+            Some(wall) => wall.cancel(),
+        }
+    }
+
+    /// Drops what is pending and the callback, and calls `cancel` for the rest; returns whether the
+    /// timer was armed.
+    #[inline(always)]
+    pub(crate) fn stop(&self, cancel: impl FnOnce() -> bool) -> bool {
+        if !self.command.is_idle() {
+            return self.stop_instead(cancel);
+        }
+        self.callback.clear();
+        cancel()
+    }
+
+    #[cold]
+    fn stop_instead(&self, cancel: impl FnOnce() -> bool) -> bool {
         // A dead timer is cancelled for good already; there is just its callback to wait for.
-        let start_pending = self.drop_pending().unwrap_or(false);
+        let start_pending = self.supersede().unwrap_or(false);
 
         self.callback.clear();
-        let armed = match self.wall() {
-            None => self.hrtimer.cancel_in(&wait),
-            Some(wall) => wall.cancel_in(&wait),
-        };
-        Ok(armed || start_pending)
+        cancel() || start_pending
     }
 
     /// Cancels the timer without waiting, and keeps its callback.
@@ -313,7 +338,15 @@ impl Timer {
             defer::post(self, Op::Cancel)?;
             return Err(ECANCELED);
         }
-        let start_pending = self.drop_pending()?;
+        if !self.command.is_idle() {
+            return self.disarm_instead();
+        }
+        Ok(self.disarm())
+    }
+
+    #[cold]
+    fn disarm_instead(&self) -> Result<TryCancel> {
+        let start_pending = self.supersede()?;
 
         match self.disarm() {
             TryCancel::Inactive if start_pending => Ok(TryCancel::Cancelled),
@@ -321,25 +354,16 @@ impl Timer {
         }
     }
 
-    /// Drops what was left to the drain; returns whether that was a start, with which the timer
-    /// counts as armed.
-    #[inline]
-    fn drop_pending(&self) -> Result<bool> {
-        if self.command.is_idle() {
-            return Ok(false);
-        }
-        Ok(self.supersede()?.is_some_and(Op::is_start))
-    }
-
     /// Sees to it that nothing older than what the caller is about to do comes after it; returns
-    /// what was pending, and [`ENOENT`] if the timer is dead.
+    /// whether a start was pending, with which the timer counts as armed, and [`ENOENT`] if the
+    /// timer is dead.
     #[cold]
-    fn supersede(&self) -> Result<Option<Op>> {
+    fn supersede(&self) -> Result<bool> {
         match self.command.supersede()? {
-            Standing::Idle => Ok(None),
+            Standing::Idle => Ok(false),
             Standing::Queued(op) => {
                 defer::wait_for(self);
-                Ok(op)
+                Ok(op.is_some_and(Op::is_start))
             }
         }
     }

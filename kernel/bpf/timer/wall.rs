@@ -171,14 +171,16 @@ impl WallTimer {
         }
     }
 
+    /// Does what [`Timer::cancel`] does.
     #[cold]
-    pub(crate) fn begin_wait(&self) -> Result<CancelWait> {
-        CancelWait::begin(&[self.timer.hrtimer.id(), self.absolute.id()])
+    pub(crate) fn cancel(&self) -> Result<bool> {
+        let both = [self.timer.hrtimer.id(), self.absolute.id()];
+
+        CancelWait::scope(both, |wait| self.timer.stop(|| self.cancel_in(wait)))
     }
 
     /// Cancels both and waits for the callback; returns whether one was armed.
-    #[cold]
-    pub(crate) fn cancel_in(&self, wait: &CancelWait) -> bool {
+    fn cancel_in(&self, wait: &CancelWait) -> bool {
         // A callback that runs may start either, until both were waited for.
         let armed = self.disarm() == TryCancel::Cancelled;
         let relative = self.cancel_relative_in(wait);

@@ -129,6 +129,19 @@ impl ProgRef {
     }
 }
 
+impl Clone for ProgRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariants the program is valid.
+        let refs = unsafe { Prog::from_raw(self.0.as_ptr()) }.refs();
+
+        // Relaxed: orders nothing, as our own reference keeps the program.
+        refs.add(1, Relaxed);
+        // INVARIANT: The reference was just counted.
+        Self(self.0)
+    }
+}
+
 impl Drop for ProgRef {
     #[inline]
     fn drop(&mut self) {

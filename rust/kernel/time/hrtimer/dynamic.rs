@@ -86,7 +86,6 @@ use core::{
 };
 
 /// The clock that a timer is based on.
-///
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum ClockId {
@@ -269,16 +268,18 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// nothing was done. Spins, so only for task and softirq context with interrupts on.
     #[inline]
     pub fn cancel(&self) -> Result<bool> {
-        let wait = CancelWait::begin(&[self.id()])?;
-
-        Ok(self.cancel_in(&wait))
+        CancelWait::scope([self.id()], |wait| self.cancel_in(wait))
     }
 
-    /// Does what [`Self::cancel`] does, in a wait that has begun for this timer.
+    /// Does what [`Self::cancel`] does, in the scope of a wait for this timer.
     #[inline]
     pub fn cancel_in(&self, _wait: &CancelWait) -> bool {
-        // SAFETY: By the type invariants the timer is initialized.
-        unsafe { bindings::hrtimer_cancel(self.timer.get()) != 0 }
+        match self.try_to_cancel() {
+            TryCancel::Inactive => false,
+            TryCancel::Cancelled => true,
+            // SAFETY: By the type invariants the timer is initialized.
+            TryCancel::Running => unsafe { bindings::hrtimer_cancel(self.timer.get()) != 0 },
+        }
     }
 
     /// Returns when the timer expires, or was last to expire, in nanoseconds of its clock. Of use
@@ -321,7 +322,7 @@ crate::define_per_cpu! {
 impl WaitsFor {
     fn set(&self, timers: &[TimerId]) {
         for (slot, timer) in self.0.iter().zip(timers) {
-            // Relaxed: see `CancelWait::begin_in_expiry()`.
+            // Relaxed: see `CancelWait::scope_in_expiry()`.
             slot.store(timer.0, Relaxed);
         }
     }
@@ -334,7 +335,7 @@ impl WaitsFor {
     }
 
     fn contains(&self, timer: *mut bindings::hrtimer) -> bool {
-        // Relaxed: see `CancelWait::begin_in_expiry()`.
+        // Relaxed: see `CancelWait::scope_in_expiry()`.
         self.0.iter().any(|slot| slot.load(Relaxed) == timer)
     }
 
@@ -344,7 +345,7 @@ impl WaitsFor {
     }
 }
 
-/// The time in which the caller may wait for the callbacks of some timers to end.
+/// Says that the caller may wait for the callbacks of some timers to end.
 ///
 /// A caller that is itself in the expiry of a soft timer, of whatever kind, must not wait for that,
 /// and two such callers must not wait for each other. So a wait is made known before it begins, and
@@ -356,65 +357,58 @@ impl WaitsFor {
 ///
 /// # Invariants
 ///
-/// If `in_expiry`, the caller is in an expiry, and what its CPU has made known is for this wait.
-#[must_use = "the wait ends when it is dropped"]
-pub struct CancelWait {
-    in_expiry: bool,
-    _cpu: NotThreadSafe,
-}
+/// If the caller is in an expiry, its CPU has made known what this wait is for.
+pub struct CancelWait(NotThreadSafe);
 
 impl CancelWait {
-    /// Begins to wait for the callbacks of `timers`, two at most; [`EDEADLK`] if that could be for
-    /// ever.
+    /// Calls `wait`, which may wait for the callbacks of `timers`, and returns what it does;
+    /// [`EDEADLK`], without calling it, if that could be for ever.
     ///
     /// Only for task and softirq context with interrupts on. Orders what it makes known before all
-    /// that follows. In an expiry, there is one wait at a time: a program that is called in the
+    /// that `wait` does. In an expiry, there is one wait at a time: a program that is called in the
     /// course of a wait cannot begin another, which would hide the outer one.
-    #[inline]
-    pub fn begin(timers: &[TimerId]) -> Result<Self> {
+    #[inline(always)]
+    pub fn scope<const N: usize, R>(
+        timers: [TimerId; N],
+        wait: impl FnOnce(&Self) -> R,
+    ) -> Result<R> {
+        const { assert!(N <= WAIT_FOR) };
+
         // SAFETY: Callable in any context.
         let own = unsafe { bindings::hrtimer_soft_expiring_here() };
 
         if !own.is_null() {
-            return Self::begin_in_expiry(own, timers);
+            return Self::scope_in_expiry(own, timers, wait);
         }
         // INVARIANT: Not in an expiry.
-        Ok(Self {
-            in_expiry: false,
-            _cpu: NotThreadSafe,
-        })
+        Ok(wait(&Self(NotThreadSafe)))
     }
 
     #[cold]
-    fn begin_in_expiry(own: *mut bindings::hrtimer, timers: &[TimerId]) -> Result<Self> {
+    fn scope_in_expiry<const N: usize, R>(
+        own: *mut bindings::hrtimer,
+        timers: [TimerId; N],
+        wait: impl FnOnce(&Self) -> R,
+    ) -> Result<R> {
+        // An expiry does not migrate.
         let here = WAITS_FOR.this_cpu();
 
-        if timers.len() > WAIT_FOR || timers.contains(&TimerId(own)) || !here.is_empty() {
+        if timers.contains(&TimerId(own)) || !here.is_empty() {
             return Err(EDEADLK);
         }
-        here.set(timers);
-        // INVARIANT: An expiry does not migrate, and nothing was known before.
-        let wait = Self {
-            in_expiry: true,
-            _cpu: NotThreadSafe,
-        };
+        here.set(&timers);
 
         // Pairs with the same barrier on the CPUs that wait for us: of all expiries in a circle,
         // the last to get here sees what the others have made known.
         smp_mb(Full);
-        if WAITS_FOR.copies().any(|waits| waits.contains(own)) {
-            return Err(EDEADLK);
-        }
-        Ok(wait)
-    }
-}
-
-impl Drop for CancelWait {
-    #[inline]
-    fn drop(&mut self) {
-        if self.in_expiry {
-            WAITS_FOR.this_cpu().clear();
-        }
+        let result = if WAITS_FOR.copies().any(|waits| waits.contains(own)) {
+            Err(EDEADLK)
+        } else {
+            // INVARIANT: Made known above, and until `wait` returns.
+            Ok(wait(&Self(NotThreadSafe)))
+        };
+        here.clear();
+        result
     }
 }
 
