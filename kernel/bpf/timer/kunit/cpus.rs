@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What two CPUs do to one timer. On one CPU, there is nothing to test.
+
+use super::{
+    fixture::*,
+    place::*, //
+};
+
+use kernel::{
+    bindings, cpu,
+    error::{
+        code,
+        to_result, //
+    },
+    kunit,
+    prelude::*,
+    sync::atomic::{
+        ordering::{
+            Acquire,
+            Relaxed,
+            Release, //
+        },
+        Atomic, //
+    },
+    time::{
+        delay::udelay,
+        Delta, //
+    },
+};
+
+/// How often a race is run.
+const ROUNDS: usize = 1000;
+
+/// The CPUs of a test: where it is run, and another.
+const HERE: u32 = 0;
+const THERE: u32 = 1;
+
+/// Runs `test` on CPU 0, if there is another.
+fn with_two_cpus(test: impl Fn() -> Result + Sync) -> Result {
+    let result = Atomic::new(0);
+
+    if cpu::nr_cpu_ids() < 2 {
+        kunit::info(fmt!("skipped: needs two CPUs\n"));
+        return Ok(());
+    }
+    on_cpu(HERE, &|| {
+        result.store(test().err().map_or(0, Error::to_errno), Relaxed);
+    })?;
+    to_result(result.load(Relaxed))
+}
+
+/// Fails the test that is run by [`with_two_cpus`], where KUnit's assertions are not to be had.
+fn expect(condition: bool, what: &CStr) -> Result {
+    if condition {
+        return Ok(());
+    }
+    kunit::err(fmt!("not so: {}\n", what));
+    Err(code::EINVAL)
+}
+
+/// Has the callback of `vehicle` call `script` on the other CPU, while interrupts are off on this
+/// one and `before`, an operation that is left to the drain, was called.
+fn direct_after_deferred(vehicle: Place, script: fn(Place), before: impl FnOnce()) -> Result {
+    vehicle.on_expiry(script);
+    on_cpu(THERE, &|| {
+        vehicle.start(20 * MSEC, PINNED);
+    })?;
+    let overtaken = with_irqs_off(|| {
+        before();
+        vehicle.note(0).store(1, Release);
+        spin_until_set(vehicle.note(1))
+    });
+    expect(overtaken, c"the other CPU was in time")
+}
+
+/// The timer that the callback of a vehicle is about, which is the next in the array.
+fn passenger(vehicle: Place) -> Place {
+    Place(vehicle.0.wrapping_add(1))
+}
+
+fn with_vehicle(test: impl Fn(&Fixture, Place, Place) -> Result + Sync) -> Result {
+    with_two_cpus(|| {
+        let fixture = Fixture::new()?;
+        fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY, 4);
+        let [vehicle, place, _] = fixture.elements_of_array();
+
+        fixture.prepare(vehicle, MONOTONIC);
+        fixture.prepare(place, MONOTONIC);
+        test(&fixture, vehicle, place)
+    })
+}
+
+#[kunit_tests(bpf_timer_cpus)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pinned_start_fires_on_its_cpu() -> Result {
+        with_two_cpus(|| {
+            let (_fixture, place) = Fixture::with_timer()?;
+
+            for (runs, cpu) in [HERE, THERE, HERE, THERE].into_iter().enumerate() {
+                on_cpu(cpu, &|| {
+                    place.start(MSEC, PINNED);
+                })?;
+                expect(
+                    place.wait_for(runs as i64 + 1) == runs as i64 + 1,
+                    c"it fires",
+                )?;
+                let ran_on = place.value().cpu.load(Relaxed);
+                expect(ran_on == i64::from(cpu), c"it fires where it was started")?;
+            }
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn one_of_two_inits_wins() -> Result {
+        with_two_cpus(|| {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+
+            for _ in 0..ROUNDS {
+                let theirs = Atomic::new(0);
+                let mut ours = 0;
+                let init = || theirs.store(fixture.init(place, MONOTONIC) as i64, Relaxed);
+
+                beside(THERE, &init, || ours = fixture.init(place, MONOTONIC))?;
+                let mut results = [ours, theirs.load(Relaxed) as u64];
+                results.sort_unstable();
+                expect(results == [0, errno(code::EBUSY)], c"one finds the other's")?;
+                place.free();
+            }
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn start_beside_free() -> Result {
+        with_two_cpus(|| {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+
+            for _ in 0..ROUNDS {
+                fixture.prepare(place, MONOTONIC);
+                let start = || {
+                    place.start(LATER, 0);
+                };
+                beside(THERE, &start, || place.free())?;
+                expect(place.is_empty(), c"the slot is empty")?;
+            }
+            expect(place.settle() == 0, c"no freed timer fires")?;
+            expect(fixture.prog_refs(0) == 1, c"the program is let go of")
+        })
+    }
+
+    #[test]
+    fn set_callback_beside_set_callback() -> Result {
+        with_two_cpus(|| {
+            let (fixture, place) = Fixture::with_timer()?;
+
+            for _ in 0..ROUNDS {
+                let set = || {
+                    fixture.set_other_callback(place, 1);
+                };
+                beside(THERE, &set, || {
+                    fixture.set_callback(place, 0);
+                })?;
+                expect(
+                    fixture.prog_refs(0) + fixture.prog_refs(1) == 3,
+                    c"one program is held",
+                )?;
+            }
+            // What runs is what is held.
+            let other = fixture.prog_refs(1) == 2;
+            place.start(0, 0);
+            expect(
+                place.wait_for(1) == if other { 100 } else { 1 },
+                c"they match",
+            )
+        })
+    }
+
+    #[test]
+    fn direct_cancel_takes_back_what_another_cpu_has_pending() -> Result {
+        with_vehicle(|_, vehicle, place| {
+            let cancel = |vehicle: Place| {
+                spin_until_set(vehicle.note(0));
+                let result = passenger(vehicle).try_cancel();
+                vehicle.note(2).store(result.into(), Relaxed);
+                vehicle.note(1).store(1, Release);
+            };
+
+            direct_after_deferred(vehicle, cancel, || {
+                place.start(LATER, 0);
+            })?;
+            expect(
+                vehicle.note(2).load(Acquire) == 1,
+                c"what is pending counts as armed",
+            )?;
+            expect(place.try_cancel() == 0, c"the older start is not done")
+        })
+    }
+
+    #[test]
+    fn direct_start_is_not_undone_by_what_another_cpu_has_pending() -> Result {
+        with_vehicle(|_, vehicle, place| {
+            let start = |vehicle: Place| {
+                spin_until_set(vehicle.note(0));
+                passenger(vehicle).start(LATER, 0);
+                vehicle.note(1).store(1, Release);
+            };
+
+            direct_after_deferred(vehicle, start, || {
+                place.try_cancel();
+            })?;
+            expect(place.try_cancel() == 1, c"the older cancel is not done")
+        })
+    }
+
+    #[test]
+    fn cancel_waits_for_the_callback() -> Result {
+        with_vehicle(|fixture, _, place| {
+            place.on_expiry(|place| {
+                place.note(0).store(1, Release);
+                spin_until_set(place.note(1));
+                udelay(Delta::from_millis(2));
+                place.note(2).store(1, Release);
+            });
+            on_cpu(THERE, &|| {
+                place.start(MSEC, PINNED);
+            })?;
+            expect(spin_until_set(place.note(0)), c"the callback runs")?;
+            expect(place.try_cancel() == -1, c"it is said to run")?;
+            place.note(1).store(1, Release);
+            expect(place.cancel() == 0, c"it is not armed")?;
+            expect(place.note(2).load(Acquire) == 1, c"the callback is through")?;
+            expect(
+                fixture.prog_refs(0) == 2,
+                c"only the other timer's program is held",
+            )
+        })
+    }
+
+    #[test]
+    fn free_does_not_wait_for_the_callback() -> Result {
+        with_vehicle(|_, _, place| {
+            place.on_expiry(|place| {
+                place.note(0).store(1, Release);
+                spin_until_set(place.note(1));
+            });
+            on_cpu(THERE, &|| {
+                place.start(MSEC, PINNED);
+            })?;
+            expect(spin_until_set(place.note(0)), c"the callback runs")?;
+            place.free();
+            expect(place.runs() == 0, c"it still does")?;
+            place.note(1).store(1, Release);
+            expect(place.wait_for(1) == 1, c"it ends")
+        })
+    }
+
+    #[test]
+    fn wall_clock_callback_does_not_run_twice_at_a_time() -> Result {
+        with_two_cpus(|| {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+
+            fixture.prepare(place, REALTIME);
+            // Notes: 0 the first run is there, 1 it may go on, 2 how many are, 3 the most.
+            place.on_expiry(|place| {
+                let now = place.note(2).fetch_add(1, Relaxed) + 1;
+                let most = place.note(3).load(Relaxed).max(now);
+
+                place.note(3).store(most, Relaxed);
+                place.note(0).store(1, Release);
+                spin_until_set(place.note(1));
+                place.note(2).fetch_sub(1, Relaxed);
+            });
+            on_cpu(THERE, &|| {
+                place.start(MSEC, PINNED);
+            })?;
+            expect(spin_until_set(place.note(0)), c"the callback runs")?;
+            // On the other base, and on this CPU.
+            place.start(1, ABSOLUTE | PINNED);
+            place.settle();
+            place.note(1).store(1, Release);
+            expect(place.wait_for(2) == 2, c"it runs again")?;
+            expect(place.note(3).load(Relaxed) == 1, c"after the first")
+        })
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What the callback gets, and what it may do.
+
+use super::{
+    fixture::*,
+    place::*, //
+};
+
+use kernel::{
+    bindings,
+    error::code,
+    prelude::*,
+    sync::atomic::ordering::Relaxed, //
+};
+
+#[kunit_tests(bpf_timer_expiry)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiry_calls_with_the_key_of_a_hash() -> Result {
+        for kind in [
+            bindings::bpf_map_type_BPF_MAP_TYPE_HASH,
+            bindings::bpf_map_type_BPF_MAP_TYPE_LRU_HASH,
+            bindings::bpf_map_type_BPF_MAP_TYPE_RHASH,
+        ] {
+            let mut fixture = Fixture::new()?;
+            fixture.element.key = 4711;
+            fixture.set_kind(kind, 4);
+            let place = fixture.element();
+
+            fixture.prepare(place, MONOTONIC);
+            assert_eq!(place.start(MSEC, 0), 0);
+            assert_eq!(place.wait_for(1), 1);
+            assert_eq!(place.value().key.load(Relaxed), 4711);
+            assert_eq!(place.value().map.load(Relaxed), fixture.map() as i64);
+            // It fires once, and can be started again.
+            assert_eq!(place.settle(), 1);
+            assert_eq!(place.start(0, 0), 0);
+            assert_eq!(place.wait_for(2), 2);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn expiry_calls_with_the_index_of_an_array() -> Result {
+        let fixture = Fixture::new()?;
+        fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY, 4);
+
+        for (index, place) in fixture.elements_of_array().into_iter().enumerate() {
+            fixture.prepare(place, MONOTONIC);
+            assert_eq!(place.start(MSEC, 0), 0);
+            assert_eq!(place.wait_for(1), 1);
+            assert_eq!(place.value().key.load(Relaxed), index as i64);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn callback_can_start_its_own_timer() -> Result {
+        let (_fixture, place) = Fixture::with_timer()?;
+
+        place.note(0).store(4, Relaxed);
+        place.on_expiry(|place| {
+            if place.note(0).fetch_sub(1, Relaxed) > 0 {
+                place.start(MSEC, 0);
+            }
+        });
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(5), 5);
+        assert_eq!(place.settle(), 5);
+        Ok(())
+    }
+
+    #[test]
+    fn callback_cannot_cancel_its_own_timer() -> Result {
+        let (fixture, place) = Fixture::with_timer()?;
+
+        place.on_expiry(|place| {
+            place.note(0).store(place.cancel() as i64, Relaxed);
+            place.note(1).store(place.try_cancel().into(), Relaxed);
+        });
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(1), 1);
+        assert_eq!(place.note(0).load(Relaxed) as u64, errno(code::EDEADLK));
+        assert_eq!(place.note(1).load(Relaxed), -1);
+        // That has dropped nothing.
+        assert_eq!(fixture.prog_refs(0), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn callback_can_cancel_others() -> Result {
+        let (fixture, _) = Fixture::with_timer()?;
+        fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY, 4);
+        let [place, other, idle] = fixture.elements_of_array();
+
+        for place in [place, other, idle] {
+            fixture.prepare(place, MONOTONIC);
+        }
+        place.on_expiry(|place| {
+            // The elements of an array follow each other.
+            let other = Place(place.0.wrapping_add(1));
+            let idle = Place(place.0.wrapping_add(2));
+
+            place.note(0).store(other.cancel() as i64, Relaxed);
+            place.note(1).store(idle.cancel() as i64, Relaxed);
+        });
+        assert_eq!(other.start(LATER, 0), 0);
+        // Twice, so that what the first wait made known must be gone.
+        for armed in [1, 0] {
+            let runs = place.runs();
+            assert_eq!(place.start(MSEC, 0), 0);
+            assert_eq!(place.wait_for(runs + 1), runs + 1);
+            assert_eq!(place.note(0).load(Relaxed), armed);
+            assert_eq!(place.note(1).load(Relaxed), 0);
+        }
+        assert_eq!(other.settle(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn absolute_start_in_the_past_fires() -> Result {
+        let (_fixture, place) = Fixture::with_timer()?;
+
+        assert_eq!(place.start(1, ABSOLUTE), 0);
+        assert_eq!(place.wait_for(1), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn expiry_without_user_references_lets_go_of_the_program() -> Result {
+        let (fixture, place) = Fixture::with_timer()?;
+
+        assert_eq!(place.start(MSEC, 0), 0);
+        fixture.set_user_refs(0);
+        assert_eq!(place.settle(), 0);
+        assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn callback_can_free_its_own_timer() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.prepare(place, MONOTONIC);
+        place.on_expiry(Place::free);
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(1), 1);
+        assert!(place.is_empty());
+        assert_eq!(place.settle(), 1);
+        assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! A map and programs that are made up for a test, and ways to be in another context.
+
+use super::place::{
+    callback,
+    other_callback,
+    Place,
+    Value, //
+};
+use crate::exports::{
+    bpf_timer_init,
+    bpf_timer_set_callback, //
+};
+
+use kernel::{
+    bindings,
+    error::to_result,
+    ffi::c_void,
+    interrupt,
+    prelude::*,
+    processor::cpu_relax,
+    sync::{
+        atomic::{
+            ordering::{
+                Acquire,
+                Relaxed,
+                Release, //
+            },
+            Atomic, //
+        },
+        rcu, //
+    },
+    types::Opaque, //
+};
+
+pub(super) const MONOTONIC: u64 = bindings::CLOCK_MONOTONIC as u64;
+pub(super) const REALTIME: u64 = bindings::CLOCK_REALTIME as u64;
+pub(super) const ABSOLUTE: u64 = bindings::BPF_F_TIMER_ABS as u64;
+pub(super) const PINNED: u64 = bindings::BPF_F_TIMER_CPU_PIN as u64;
+pub(super) const MSEC: u64 = 1_000_000;
+/// Long enough for the test to cancel it before, whatever else the machine does.
+pub(super) const LATER: u64 = 100_000 * MSEC;
+
+pub(super) fn errno(error: Error) -> u64 {
+    i64::from(error.to_errno()) as u64
+}
+
+/// An element as hash maps have it: the key before the value, rounded up to eight bytes.
+#[repr(C)]
+pub(super) struct Element {
+    pub(super) key: u64,
+    value: Opaque<Value>,
+}
+
+/// A map with one element, and two programs.
+#[repr(C)]
+pub(super) struct Fixture {
+    /// First, as in `struct bpf_array` the map is; the values of an array follow.
+    array: Opaque<bindings::bpf_array>,
+    array_values: [Opaque<Value>; 3],
+    pub(super) element: Element,
+    record: Opaque<bindings::btf_record>,
+    ops: Opaque<bindings::bpf_map_ops>,
+    progs: [Opaque<bindings::bpf_prog>; 2],
+    auxs: [Opaque<bindings::bpf_prog_aux>; 2],
+}
+
+static_assert!(core::mem::offset_of!(Fixture, array_values) == size_of::<bindings::bpf_array>());
+
+/// The lookup in a map that has its one element.
+///
+/// # Safety
+///
+/// `map` must be that of a [`Fixture`].
+unsafe extern "C" fn lookup(map: *mut bindings::bpf_map, _key: *mut c_void) -> *mut c_void {
+    // CAST: A fixture begins with its map.
+    // SAFETY: By the safety requirement.
+    unsafe { (*map.cast::<Fixture>()).element.value.get().cast() }
+}
+
+/// The lookup in a map that has no element.
+///
+/// # Safety
+///
+/// None, but that is the type.
+unsafe extern "C" fn lookup_in_empty(
+    _map: *mut bindings::bpf_map,
+    _key: *mut c_void,
+) -> *mut c_void {
+    core::ptr::null_mut()
+}
+
+// SAFETY: The C structures are accessed as BPF programs would, or before there is a timer.
+unsafe impl Sync for Fixture {}
+
+impl Fixture {
+    pub(super) fn new() -> Result<KBox<Self>> {
+        let value = || Opaque::new(Value::new());
+        let fixture = KBox::new(
+            Self {
+                array: Opaque::zeroed(),
+                array_values: [value(), value(), value()],
+                element: Element {
+                    key: 0,
+                    value: value(),
+                },
+                record: Opaque::zeroed(),
+                ops: Opaque::zeroed(),
+                progs: [Opaque::zeroed(), Opaque::zeroed()],
+                auxs: [Opaque::zeroed(), Opaque::zeroed()],
+            },
+            GFP_KERNEL,
+        )?;
+
+        // SAFETY: All of these are zeroed C structures that nobody else has.
+        unsafe {
+            let array = fixture.array.get();
+            (*array).elem_size = size_of::<Value>() as u32;
+            let map = &mut (*array).map;
+            map.map_type = bindings::bpf_map_type_BPF_MAP_TYPE_HASH;
+            map.key_size = 4;
+            map.numa_node = bindings::NUMA_NO_NODE;
+            map.record = fixture.record.get();
+            map.ops = fixture.ops.get();
+            (*fixture.ops.get()).map_lookup_elem = Some(lookup);
+            map.usercnt.counter = 1;
+            (*map.record).timer_off = core::mem::offset_of!(Value, timer) as i32;
+            for (prog, aux) in fixture.progs.iter().zip(&fixture.auxs) {
+                (*prog.get()).aux = aux.get();
+                (*aux.get()).prog = prog.get();
+                // The test's own reference, so that the program is never freed.
+                (*aux.get()).refcnt.counter = 1;
+            }
+        }
+        Ok(fixture)
+    }
+
+    /// Returns a map with a timer that has a callback.
+    pub(super) fn with_timer() -> Result<(KBox<Self>, Place)> {
+        let fixture = Self::new()?;
+        let place = fixture.element();
+
+        fixture.prepare(place, MONOTONIC);
+        Ok((fixture, place))
+    }
+
+    pub(super) fn map(&self) -> *mut bindings::bpf_map {
+        self.array.get().cast()
+    }
+
+    /// As if the element had been deleted.
+    pub(super) fn delete_element(&self) {
+        // SAFETY: No timer uses the map yet.
+        unsafe { (*self.ops.get()).map_lookup_elem = Some(lookup_in_empty) };
+    }
+
+    pub(super) fn set_user_refs(&self, refs: i64) {
+        // SAFETY: A field of our map, which is accessed with atomic operations only.
+        unsafe { Atomic::from_ptr(&raw mut (*self.map()).usercnt.counter) }.store(refs, Relaxed);
+    }
+
+    /// Makes it a map of another kind; only while there is no timer in it.
+    pub(super) fn set_kind(&self, kind: bindings::bpf_map_type, key_size: u32) {
+        // SAFETY: No timer uses the map yet.
+        unsafe {
+            (*self.map()).map_type = kind;
+            (*self.map()).key_size = key_size;
+        }
+    }
+
+    pub(super) fn element(&self) -> Place {
+        Place(self.element.value.get())
+    }
+
+    pub(super) fn elements_of_array(&self) -> [Place; 3] {
+        self.array_values.each_ref().map(|value| Place(value.get()))
+    }
+
+    fn refs(&self, prog: usize) -> &Atomic<i64> {
+        // SAFETY: A field of our program, which is accessed with atomic operations only.
+        unsafe { Atomic::from_ptr(&raw mut (*self.auxs[prog].get()).refcnt.counter) }
+    }
+
+    pub(super) fn prog_refs(&self, prog: usize) -> i64 {
+        self.refs(prog).load(Relaxed)
+    }
+
+    pub(super) fn set_prog_refs(&self, prog: usize, refs: i64) {
+        self.refs(prog).store(refs, Relaxed);
+    }
+
+    pub(super) fn init(&self, place: Place, flags: u64) -> u64 {
+        // SAFETY: The timer is in a value of the map.
+        unsafe { bpf_timer_init(place.timer() as u64, self.map() as u64, flags, 0, 0) }
+    }
+
+    fn set_code(&self, place: Place, prog: usize, code: *const c_void) -> u64 {
+        let aux = self.auxs[prog].get() as u64;
+
+        // SAFETY: The timer is in a value of the map, and the code is of the type of a callback.
+        unsafe { bpf_timer_set_callback(place.timer() as u64, code as u64, aux, 0, 0) }
+    }
+
+    pub(super) fn set_callback(&self, place: Place, prog: usize) -> u64 {
+        self.set_code(place, prog, callback as *const c_void)
+    }
+
+    pub(super) fn set_other_callback(&self, place: Place, prog: usize) -> u64 {
+        self.set_code(place, prog, other_callback as *const c_void)
+    }
+
+    /// Makes a timer with a callback.
+    pub(super) fn prepare(&self, place: Place, clock: u64) {
+        warn_unless(self.init(place, clock) == 0);
+        warn_unless(self.set_callback(place, 0) == 0);
+    }
+}
+
+/// For what a test relies on outside of its body, where KUnit's assertions are not to be had.
+fn warn_unless(condition: bool) {
+    kernel::warn_on!(!condition);
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.set_user_refs(0);
+        self.element().free();
+        for place in self.elements_of_array() {
+            place.free();
+        }
+        // The timers refer to the map and the programs until a grace period has passed.
+        rcu::synchronize_rcu();
+        rcu::tasks_trace::barrier();
+    }
+}
+
+/// Calls `f` where operations are left to the drain, which comes right after.
+pub(super) fn with_irqs_off<R>(f: impl FnOnce() -> R) -> R {
+    let _irqs_off = interrupt::local_interrupt_disable();
+
+    f()
+}
+
+/// Calls `f` in a task on another CPU; an error if there is no such CPU.
+pub(super) fn on_cpu<F: Fn() + Sync>(cpu: u32, f: &F) -> Result {
+    unsafe extern "C" fn call<F: Fn()>(f: *mut c_void) -> i32 {
+        // SAFETY: `on_cpu()` passes what it borrows, and waits.
+        unsafe { (*f.cast::<F>())() };
+        0
+    }
+    let f = core::ptr::from_ref(f).cast_mut().cast();
+
+    // SAFETY: `call` may be called on any CPU with `f`, which outlives the call.
+    to_result(unsafe { bindings::smp_call_on_cpu(cpu, Some(call::<F>), f, false) })
+}
+
+/// Calls `f` in an interrupt on another CPU, and `meanwhile` here.
+pub(super) fn beside<F: Fn() + Sync>(cpu: u32, f: &F, meanwhile: impl FnOnce()) -> Result {
+    struct Call<'a, F> {
+        f: &'a F,
+        done: Atomic<i64>,
+    }
+    unsafe extern "C" fn call<F: Fn()>(call: *mut c_void) {
+        // SAFETY: `beside()` passes what it has, and waits.
+        let call = unsafe { &*call.cast::<Call<'_, F>>() };
+
+        (call.f)();
+        call.done.store(1, Release);
+    }
+    let this = Call {
+        f,
+        done: Atomic::new(0),
+    };
+    let ptr = core::ptr::from_ref(&this).cast_mut().cast();
+
+    // SAFETY: `call` may be called on any CPU with `this`, which outlives the call.
+    to_result(unsafe {
+        bindings::smp_call_function_single(cpu as i32, Some(call::<F>), ptr, false)
+    })?;
+    meanwhile();
+    while this.done.load(Acquire) == 0 {
+        cpu_relax();
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The death of a timer, with those who still have it.
+
+use super::fixture::*;
+
+use crate::command::Start;
+
+use kernel::{
+    error::code,
+    prelude::*,
+    sync::rcu,
+    time::hrtimer::dynamic::TryCancel, //
+};
+
+#[kunit_tests(bpf_timer_life)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_on_a_dying_timer_find_it_gone() -> Result {
+        let (fixture, place) = Fixture::with_timer()?;
+
+        let results = with_irqs_off(|| {
+            place.start(MSEC, 0);
+            place.free();
+            (place.start(MSEC, 0), fixture.set_callback(place, 1))
+        });
+        assert_eq!(results, (errno(code::EINVAL), errno(code::EINVAL)));
+        assert_eq!(fixture.prog_refs(1), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn who_still_has_a_dead_timer_finds_it_dead() -> Result {
+        let (fixture, place) = Fixture::with_timer()?;
+        let start = Start::new(MSEC, 0)?;
+        let _reader = rcu::read_lock();
+        let timer = place.inner()?;
+
+        // The drain, which drops the callback, comes after this.
+        let results = with_irqs_off(|| {
+            place.free();
+            (timer.start(start), timer.try_cancel().err())
+        });
+        assert_eq!(results, (Err(code::ENOENT), Some(code::ENOENT)));
+        assert_eq!(timer.map().err(), Some(code::ENOENT));
+        assert_eq!(timer.start(start), Err(code::EINVAL));
+        assert_eq!(timer.try_cancel().err(), Some(code::ENOENT));
+        assert_eq!(timer.cancel(), Ok(false));
+        assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn dead_timer_is_not_armed_for_long() -> Result {
+        let (fixture, place) = Fixture::with_timer()?;
+        let start = Start::new(LATER, 0)?;
+        let reader = rcu::read_lock();
+        let timer = place.inner()?;
+
+        // As a start does that has found the timer alive right before.
+        with_irqs_off(|| place.free());
+        timer.start_now(start);
+        assert_eq!(timer.disarm(), TryCancel::Inactive);
+        drop(reader);
+        assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn expiry_of_a_dead_timer_calls_nothing() -> Result {
+        let (_fixture, place) = Fixture::with_timer()?;
+        let _reader = rcu::read_lock();
+        let timer = place.inner()?;
+
+        // The callback is still set, as the drain has not come yet.
+        let was_set = with_irqs_off(|| {
+            place.free();
+            let was_set = timer.callback.is_set();
+            timer.expire(&timer.hrtimer);
+            was_set
+        });
+        assert!(was_set);
+        assert_eq!(place.runs(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn free_cancels_and_drops_the_program() -> Result {
+        let (fixture, place) = Fixture::with_timer()?;
+
+        assert_eq!(place.start(LATER, 0), 0);
+        place.free();
+        assert!(place.is_empty());
+        assert_eq!(fixture.prog_refs(0), 1);
+        assert_eq!(place.settle(), 0);
+        // The slot is as good as new.
+        fixture.prepare(place, MONOTONIC);
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(1), 1);
+        Ok(())
+    }
+}

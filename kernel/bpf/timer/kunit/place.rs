@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! The value of an element with a timer, and what a test does with it.
+
+use crate::{
+    exports::{
+        bpf_timer_cancel,
+        bpf_timer_cancel_and_free,
+        bpf_timer_start,
+        bpf_timer_try_cancel, //
+    },
+    slot::Slot,
+    timer::Timer, //
+};
+
+use kernel::{
+    bindings,
+    ffi::c_void,
+    prelude::*,
+    processor::cpu_relax,
+    sync::atomic::{
+        ordering::{
+            Acquire,
+            Relaxed,
+            Release, //
+        },
+        Atomic, //
+    },
+    time::{
+        delay::fsleep,
+        Delta,
+        Instant,
+        Monotonic, //
+    },
+};
+
+/// The value of an element, with the timer and what its callback leaves for the test.
+#[repr(C)]
+pub(super) struct Value {
+    runs: Atomic<i64>,
+    pub(super) timer: [u64; 2],
+    /// What the callback got as its key and as its map, and the CPU it last ran on.
+    pub(super) key: Atomic<i64>,
+    pub(super) map: Atomic<i64>,
+    pub(super) cpu: Atomic<i64>,
+    /// For what [`Place::on_expiry`] and the test tell each other.
+    pub(super) notes: [Atomic<i64>; 4],
+    script: fn(Place),
+}
+
+impl Value {
+    pub(super) fn new() -> Self {
+        Self {
+            runs: Atomic::new(0),
+            timer: [0; 2],
+            key: Atomic::new(-1),
+            map: Atomic::new(0),
+            cpu: Atomic::new(-1),
+            notes: [const { Atomic::new(0) }; 4],
+            script: |_| (),
+        }
+    }
+}
+
+/// Where a test's timer is.
+#[derive(Copy, Clone)]
+pub(super) struct Place(pub(super) *mut Value);
+
+// SAFETY: All of a value that is used while its timer may be started is atomic.
+unsafe impl Send for Place {}
+// SAFETY: As above.
+unsafe impl Sync for Place {}
+
+impl Place {
+    pub(super) fn value(&self) -> &Value {
+        // SAFETY: The value lives as long as the fixture, which outlives the test's places.
+        unsafe { &*self.0 }
+    }
+
+    pub(super) fn timer(self) -> *mut c_void {
+        // SAFETY: As above.
+        unsafe { &raw mut (*self.0).timer }.cast()
+    }
+
+    /// Has the callback call `script`; only while the timer is not started.
+    pub(super) fn on_expiry(self, script: fn(Place)) {
+        // SAFETY: As above; it is read by the callback alone.
+        unsafe { (&raw mut (*self.0).script).write(script) };
+    }
+
+    /// Returns the timer, for as long as the caller is in the read-side section that it is in.
+    pub(super) fn inner<'a>(self) -> Result<&'a Timer> {
+        // SAFETY: The timer is in a value of a map; the caller is in a read-side section.
+        unsafe { Slot::from_raw(self.timer()) }.timer()
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        // SAFETY: As in `value()`; the first word is accessed with atomic operations only.
+        unsafe { Atomic::from_ptr(self.timer().cast::<*mut c_void>()) }
+            .load(Relaxed)
+            .is_null()
+    }
+
+    pub(super) fn start(self, nsecs: u64, flags: u64) -> u64 {
+        // SAFETY: The timer is in a value of a map.
+        unsafe { bpf_timer_start(self.timer() as u64, nsecs, flags, 0, 0) }
+    }
+
+    pub(super) fn cancel(self) -> u64 {
+        // SAFETY: The timer is in a value of a map.
+        unsafe { bpf_timer_cancel(self.timer() as u64, 0, 0, 0, 0) }
+    }
+
+    pub(super) fn try_cancel(self) -> i32 {
+        // SAFETY: The timer is in a value of a map.
+        unsafe { bpf_timer_try_cancel(self.timer()) }
+    }
+
+    pub(super) fn free(self) {
+        // SAFETY: The timer is in a value of a map.
+        unsafe { bpf_timer_cancel_and_free(self.timer()) }
+    }
+
+    pub(super) fn note(&self, number: usize) -> &Atomic<i64> {
+        &self.value().notes[number]
+    }
+
+    pub(super) fn runs(self) -> i64 {
+        self.value().runs.load(Acquire)
+    }
+
+    /// Waits until the callback has run `runs` times; returns how often it did after 2 s at most.
+    pub(super) fn wait_for(self, runs: i64) -> i64 {
+        for _ in 0..2000 {
+            if self.runs() >= runs {
+                break;
+            }
+            fsleep(Delta::from_millis(1));
+        }
+        self.runs()
+    }
+
+    /// Waits for longer than the timers of these tests take, and returns how often it ran.
+    pub(super) fn settle(self) -> i64 {
+        fsleep(Delta::from_millis(30));
+        self.runs()
+    }
+}
+
+/// Spins until `note` is not zero, for a second at most; returns whether it is.
+pub(super) fn spin_until_set(note: &Atomic<i64>) -> bool {
+    let begin = Instant::<Monotonic>::now();
+
+    while note.load(Acquire) == 0 {
+        if begin.elapsed() > Delta::from_secs(1) {
+            return false;
+        }
+        cpu_relax();
+    }
+    true
+}
+
+/// What a program would have as its callback.
+///
+/// # Safety
+///
+/// Only to be called for a timer in the [`Value`] of a fixture, whose keys are of four bytes.
+pub(super) unsafe extern "C" fn callback(
+    map: u64,
+    key: u64,
+    value: u64,
+    _r4: u64,
+    _r5: u64,
+) -> u64 {
+    let place = Place(value as *mut Value);
+    let value = place.value();
+
+    value.map.store(map as i64, Relaxed);
+    // SAFETY: By the safety requirement.
+    let key = unsafe { *(key as *const u32) };
+    value.key.store(i64::from(key), Relaxed);
+    // SAFETY: Callable in any context.
+    let cpu = unsafe { bindings::raw_smp_processor_id() };
+    value.cpu.store(cpu.into(), Relaxed);
+    (value.script)(place);
+    value.runs.fetch_add(1, Release);
+    0
+}
+
+/// Another one: its runs count for a hundred.
+///
+/// # Safety
+///
+/// As for [`callback`].
+pub(super) unsafe extern "C" fn other_callback(
+    _map: u64,
+    _key: u64,
+    value: u64,
+    _r4: u64,
+    _r5: u64,
+) -> u64 {
+    Place(value as *mut Value)
+        .value()
+        .runs
+        .fetch_add(100, Release);
+    0
+}

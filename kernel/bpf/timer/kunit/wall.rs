@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Timers on the real-time clock.
+
+use super::fixture::*;
+
+use kernel::{
+    error::code,
+    prelude::*,
+    sync::atomic::ordering::Relaxed, //
+};
+
+#[kunit_tests(bpf_timer_wall)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wall_clock_timer_counts_its_last_start_alone() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.prepare(place, REALTIME);
+        assert_eq!(place.start(LATER, 0), 0);
+        assert_eq!(place.start(1, ABSOLUTE), 0);
+        assert_eq!(place.wait_for(1), 1);
+        assert_eq!(place.start(i64::MAX as u64, ABSOLUTE), 0);
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(2), 2);
+        assert_eq!(place.settle(), 2);
+        assert_eq!(place.cancel(), 0);
+        assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn wall_clock_timer_changes_its_base_while_it_runs() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        place.note(0).store(4, Relaxed);
+        place.on_expiry(|place| {
+            place.note(1).store(place.cancel() as i64, Relaxed);
+            place.note(2).store(place.try_cancel().into(), Relaxed);
+            if place.note(0).fetch_sub(1, Relaxed) > 0 {
+                // The first of two starts is put off by the second.
+                place.start(MSEC, 0);
+                place.start(1, ABSOLUTE);
+            }
+        });
+        fixture.prepare(place, REALTIME);
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(5), 5);
+        assert_eq!(place.settle(), 5);
+        assert_eq!(place.note(1).load(Relaxed) as u64, errno(code::EDEADLK));
+        assert_eq!(place.note(2).load(Relaxed), -1);
+        // What was put off does not count.
+        assert_eq!(place.try_cancel(), 0);
+        assert_eq!(place.start(LATER, 0), 0);
+        assert_eq!(place.try_cancel(), 1);
+        Ok(())
+    }
+}
