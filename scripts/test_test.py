@@ -31,7 +31,7 @@ class Whole(unittest.TestCase):
     def setUp(self):
         self.fake = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.fake)
-        for path in ("test", "results.py", "step"):
+        for path in ("test", "report.py", "results.py", "step"):
             os.makedirs(f"{self.fake}/scripts", exist_ok=True)
             shutil.copy(f"{HERE}/{path}", f"{self.fake}/scripts/")
         self.program("scripts/vm", VM)
@@ -58,7 +58,8 @@ class Whole(unittest.TestCase):
         done = subprocess.run([sys.executable, "-B", f"{self.fake}/scripts/test", *args], text=True,
                               check=False, capture_output=True, env={**os.environ, "FAKE": self.fake})
         self.out = done.stdout
-        return done.returncode, done.stdout.splitlines()[-1] if done.stdout else done.stderr
+        last = done.stdout.splitlines()[-1] if done.stdout else done.stderr
+        return done.returncode, last.removesuffix(": build/results/index.html")
 
     def test_passes(self):
         self.assertEqual(self.run_test("upstream"), (0, "1 passed, 0 failed, 0 skipped"))
@@ -67,6 +68,15 @@ class Whole(unittest.TestCase):
         self.assertEqual(self.run_test("sample"), (0, "1 passed, 0 failed, 1 skipped"))
         with open(f"{self.fake}/build/results/rust/sample.ktap", encoding="ascii") as file:
             self.assertIn("ok 2 b # SKIP why", file.read())
+
+    def test_the_page_shows_failures(self):
+        self.say(output="log <&>\n" + OUTPUT.replace(":OK", ":FAIL").replace("1/0", "0/0").replace("0/0 F", "1/0 F")
+                 .replace("status 0", "status 1"), console="the <console>\n")
+        self.assertEqual(self.run_test("--cpus", "4", "upstream")[0], 1)
+        with open(f"{self.fake}/build/results/index.html", encoding="utf-8") as file:
+            page = file.read()
+        for text in ("rust-4cpu", "1 failed", "log &lt;&amp;&gt;", "the &lt;console&gt;"):
+            self.assertIn(text, page)
 
     def test_every_way_the_vm_fails(self):
         for status in ("124", "125", "126", "1"):
