@@ -17,7 +17,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test kernel vm shell series check check-series check-off bench menuconfig clean distclean sample
+.PHONY: help run test test-upstream test-all kunit mutate kernel vm shell series check check-series check-off bench menuconfig clean distclean sample
 
 help:
 	@cat scripts/help.txt
@@ -27,6 +27,22 @@ run: kernel sample
 
 test: kernel sample
 	@scripts/enter scripts/test --flavor $(FLAVOR)
+
+test-upstream:
+	@scripts/kernel rust
+	@scripts/kernel c
+	@scripts/enter scripts/test --compare upstream
+
+test-all: sample
+	@scripts/kernel rust
+	@scripts/kernel debug
+	@scripts/enter scripts/test --flavor rust --flavor debug --cpus 1 --cpus 2 --cpus 4
+
+kunit:
+	@scripts/kunit
+
+mutate:
+	@scripts/mutate
 
 kernel:
 	@scripts/kernel $(FLAVOR)
