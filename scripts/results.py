@@ -137,8 +137,8 @@ def _kunit_cases(group, prefix):
 
 
 def read_expectations(text):
-    """Lines of "timing|fails TEST REASON", as {kind: {test: reason}}."""
-    expected = {"timing": {}, "fails": {}}
+    """Lines of "repeat|fails TEST REASON", as {kind: {test: reason}}."""
+    expected = {"repeat": {}, "fails": {}}
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
             kind, name, reason = line.split(None, 2)
@@ -153,14 +153,14 @@ def apply_known(results, fails):
             result.status, result.known = SKIP, fails[result.name]
 
 
-def apply_repeat(results, again, timing):
+def apply_repeat(results, again, repeat):
     """The results of failed tests that measure time, repeated, count instead."""
     repeated = {result.name: result for result in again}
     for result in results:
-        if result.status == FAIL and result.name in timing:
+        if result.status == FAIL and result.name in repeat:
             other = repeated.get(result.name)
             if other and other.status == PASS:
-                result.status, result.note = PASS, f"in the repeat only: {timing[result.name]}"
+                result.status, result.note = PASS, f"in the repeat only: {repeat[result.name]}"
             else:
                 result.log.append("and failed again where guest time is instructions")
 

@@ -107,8 +107,8 @@ class Kunit(unittest.TestCase):
 
 class Sums(unittest.TestCase):
     def test_expectations(self):
-        expected = res.read_expectations("# why\nfails timer/cancel slow under TCG\ntiming a b\n")
-        self.assertEqual(expected["timing"], {"a": "b"})
+        expected = res.read_expectations("# why\nfails timer/cancel slow under TCG\nrepeat a b\n")
+        self.assertEqual(expected["repeat"], {"a": "b"})
         results = res.read_progs(PROGS, NAMES)
         res.apply_known(results, expected["fails"])
         self.assertEqual(res.count(results), (2, 0, 3))

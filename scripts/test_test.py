@@ -107,7 +107,7 @@ class Whole(unittest.TestCase):
 
     def test_repeat(self):
         failed = OUTPUT.replace("OK", "FAIL").replace("1/0 P", "0/0 P").replace("0/0 F", "1/0 F")
-        self.say(output=failed, **{"scripts/upstream-expect.txt": "timing timer slow\n"})
+        self.say(output=failed, **{"scripts/upstream-expect.txt": "repeat timer slow\n"})
         os.mkdir(f"{self.fake}/again")
         self.say(**{"again/console": "", "again/output": OUTPUT, "again/status": "0"})
         self.assertEqual(self.run_test("upstream"), (0, "1 passed, 0 failed, 0 skipped"))
