@@ -154,7 +154,7 @@ def apply_known(results, fails):
 
 
 def apply_repeat(results, again, repeat):
-    """The results of failed tests that measure time, repeated, count instead."""
+    """The results of failed tests that were repeated count instead."""
     repeated = {result.name: result for result in again}
     for result in results:
         if result.status == FAIL and result.name in repeat:
