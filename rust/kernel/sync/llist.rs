@@ -97,7 +97,7 @@ unsafe impl Sync for LlistNode {}
 /// [`into_node`]: LlistItem::into_node
 /// [`from_node`]: LlistItem::from_node
 pub unsafe trait LlistItem: Sized + Send {
-    /// Gives the item up and returns the node that stands for it.
+    /// Gives the item up, without dropping it, and returns the node that stands for it.
     fn into_node(self) -> NonNull<LlistNode>;
 
     /// Takes the item back.

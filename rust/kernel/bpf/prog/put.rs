@@ -19,7 +19,10 @@ use crate::{
     },
 };
 
-use core::ptr::NonNull;
+use core::{
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
 
 /// A reference that was the only one when it was given up.
 ///
@@ -37,10 +40,13 @@ const _: () = assert!(size_of::<LlistNode>() <= size_of::<bindings::work_struct>
 // SAFETY: The node is in memory that by the type invariants is ours, large and aligned enough.
 unsafe impl LlistItem for LastRef {
     fn into_node(self) -> NonNull<LlistNode> {
+        // The reference is not dropped, but goes with the node.
+        let prog = ManuallyDrop::new(self).0;
+
         // SAFETY: By the type invariants the program is valid, and a field of its `aux` is not at
         // address zero.
         let work = unsafe {
-            NonNull::new_unchecked(&raw mut (*(*self.0.as_ptr()).aux).__bindgen_anon_1.work)
+            NonNull::new_unchecked(&raw mut (*(*prog.as_ptr()).aux).__bindgen_anon_1.work)
         };
 
         work.cast()
