@@ -91,7 +91,7 @@ unsafe impl Sync for RcuHead {}
 /// [`into_head`]: RcuItem::into_head
 /// [`from_head`]: RcuItem::from_head
 pub unsafe trait RcuItem: Sized + Send + 'static {
-    /// Gives the item up and returns the head that stands for it.
+    /// Gives the item up, without dropping it, and returns the head that stands for it.
     fn into_head(self) -> NonNull<RcuHead>;
 
     /// Takes the item back.
