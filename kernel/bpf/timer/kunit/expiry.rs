@@ -133,10 +133,10 @@ mod tests {
     fn expiry_without_user_references_lets_go_of_the_program() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
 
-        assert_eq!(place.start(MSEC, 0), 0);
         fixture.set_user_refs(0);
-        assert_eq!(place.settle(), 0);
-        assert_eq!(fixture.prog_refs(0), 1);
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(fixture.wait_for_prog_refs(0, 1), 1);
+        assert_eq!(place.runs(), 0);
         Ok(())
     }
 

@@ -31,6 +31,10 @@ use kernel::{
         },
         rcu, //
     },
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
     types::Opaque, //
 };
 
@@ -184,6 +188,17 @@ impl Fixture {
 
     pub(super) fn prog_refs(&self, prog: usize) -> i64 {
         self.refs(prog).load(Relaxed)
+    }
+
+    /// Waits until the program has `refs` references; returns how many it has after 2 s at most.
+    pub(super) fn wait_for_prog_refs(&self, prog: usize, refs: i64) -> i64 {
+        for _ in 0..2000 {
+            if self.prog_refs(prog) == refs {
+                break;
+            }
+            fsleep(Delta::from_millis(1));
+        }
+        self.prog_refs(prog)
     }
 
     pub(super) fn set_prog_refs(&self, prog: usize, refs: i64) {
