@@ -6,16 +6,10 @@
  */
 #include <test_progs.h>
 #include "timer_bench.skel.h"
+#include "timer_helpers.h"
 
 #define BATCH 64
 #define ROUNDS 32
-
-static int run(const struct bpf_program *prog)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-
-	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts) ?: (int)opts.retval;
-}
 
 static void report(const char *name, __s64 least, __s64 base)
 {

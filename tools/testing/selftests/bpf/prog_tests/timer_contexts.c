@@ -7,22 +7,13 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
-#include <sys/sysinfo.h>
 #include <test_progs.h>
-#include <time.h>
 #include "timer_contexts.skel.h"
+#include "timer_helpers.h"
 
 enum { TASK, IRQS_OFF, HARDIRQ, NMI, EXPIRY, CONTEXTS };
 
 static volatile bool stop;
-
-static int run(const struct bpf_program *prog)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-
-	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts) ?: (int)opts.retval;
-}
 
 struct job {
 	pthread_t thread;
@@ -34,11 +25,8 @@ struct job {
 static void *work(void *arg)
 {
 	struct job *job = arg;
-	cpu_set_t cpus;
 
-	CPU_ZERO(&cpus);
-	CPU_SET(job->cpu, &cpus);
-	job->err = sched_setaffinity(0, sizeof(cpus), &cpus);
+	job->err = !pin_to(job->cpu);
 	while (!stop && !job->err)
 		job->err = run(job->skel->progs.in_task) ?: run(job->skel->progs.cancel);
 	return NULL;
@@ -73,37 +61,19 @@ static int set_console_loglevel(int level)
 	return old;
 }
 
-static bool is_unloaded(__u32 id)
-{
-	int i, fd;
-
-	for (i = 0; i < 1000; i++) {
-		fd = bpf_prog_get_fd_by_id(id);
-		if (fd < 0)
-			return true;
-		close(fd);
-		usleep(10000);
-	}
-	return false;
-}
-
-#define MAX_CPUS 64
-
 void serial_test_timer_contexts(void)
 {
 	const char *seconds = getenv("BPF_TIMER_STRESS");
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
 	struct job jobs[MAX_CPUS] = {};
 	struct timer_contexts *skel;
 	int i, level, context, cpus = get_nprocs();
+	__u32 id = 0;
 
 	skel = timer_contexts__open_and_load();
 	if (!ASSERT_OK_PTR(skel, "open_and_load"))
 		return;
-	if (!ASSERT_OK(timer_contexts__attach(skel), "attach") ||
-	    !ASSERT_OK(bpf_prog_get_info_by_fd(bpf_program__fd(skel->progs.in_task), &info, &len),
-		       "info"))
+	id = id_of(skel->progs.in_task);
+	if (!ASSERT_OK(timer_contexts__attach(skel), "attach") || !ASSERT_GT(id, 0, "id"))
 		goto out;
 
 	stop = false;
@@ -134,6 +104,6 @@ void serial_test_timer_contexts(void)
 	ASSERT_EQ(skel->bss->no_memory, 0, "no memory");
 out:
 	timer_contexts__destroy(skel);
-	if (info.id)
-		ASSERT_TRUE(is_unloaded(info.id), "unloaded");
+	if (id)
+		ASSERT_TRUE(is_unloaded(id), "unloaded");
 }

@@ -4,44 +4,10 @@
  * is expected instead; see Documentation/bpf/bpf_timer_rust.rst.
  */
 #include <pthread.h>
-#include <sched.h>
-#include <sys/sysinfo.h>
 #include <test_progs.h>
-#include <time.h>
 #include "timer_hazards.skel.h"
 #include "timer_hazards_maps.skel.h"
-
-#define NSEC_PER_MSEC 1000000LL
-#define NSEC_PER_SEC 1000000000LL
-
-static __u64 now(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
-
-static int run(const struct bpf_program *prog)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-
-	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts) ?: (int)opts.retval;
-}
-
-static bool pin_to(int cpu)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(cpu, &cpus);
-	return !sched_setaffinity(0, sizeof(cpus), &cpus);
-}
-
-static void unpin(const cpu_set_t *cpus)
-{
-	sched_setaffinity(0, sizeof(*cpus), cpus);
-}
+#include "timer_helpers.h"
 
 struct elem {
 	__u64 timer[2];
@@ -60,10 +26,7 @@ static __u64 runs_of(struct timer_hazards *skel, __u32 index)
 /* Waits until a timer has run so often; returns how often it has. */
 static __u64 wait_for_runs(struct timer_hazards *skel, __u32 index, __u64 runs)
 {
-	int i;
-
-	for (i = 0; i < 300 && runs_of(skel, index) < runs; i++)
-		usleep(10000);
+	comes_true(runs_of(skel, index) >= runs);
 	return runs_of(skel, index);
 }
 
@@ -122,7 +85,6 @@ static void *beat(void *arg)
 	return NULL;
 }
 
-#define MAX_CPUS 64
 /* A CPU that hangs is silent for ever; one of a virtual machine may be so for a while. */
 #define MAX_SILENCE (5 * NSEC_PER_SEC)
 
@@ -353,8 +315,7 @@ static void test_newest_wins_over_deferred(void)
 		if (!ASSERT_OK(pthread_create(&thread, NULL, run_on_second_cpu,
 					      skel->progs.overtake), "thread"))
 			break;
-		while (!*(volatile bool *)&skel->bss->waiting)
-			usleep(100);
+		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->waiting)), "waiting");
 		start(skel, skel->progs.start_with_irqs_off, 0, 20 * NSEC_PER_MSEC, 0);
 		pthread_join(thread, NULL);
 		usleep(100000);
@@ -390,10 +351,7 @@ static void test_deferred_needs_no_memory(void)
 
 static void *run_by_fd(void *arg)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-	long err = bpf_prog_test_run_opts((long)arg, &opts);
-
-	return (void *)(err ?: (long)(int)opts.retval);
+	return (void *)(long)run_fd((long)arg);
 }
 
 static void test_set_callback_needs_user(void)
@@ -402,7 +360,6 @@ static void test_set_callback_needs_user(void)
 	pthread_t thread;
 	void *ret;
 	long fd;
-	int i;
 
 	if (!ASSERT_OK_PTR(skel, "open_and_load"))
 		return;
@@ -414,38 +371,13 @@ static void test_set_callback_needs_user(void)
 	fd = dup(bpf_program__fd(skel->progs.set_until_refused));
 	if (ASSERT_GE(fd, 0, "dup") &&
 	    ASSERT_OK(pthread_create(&thread, NULL, run_by_fd, (void *)fd), "thread")) {
-		for (i = 0; i < 300 && !skel->bss->ready; i++)
-			usleep(10000);
-		ASSERT_TRUE(skel->bss->ready, "ready");
+		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->ready)), "ready");
 		/* The map has no user then, but the program still has the map. */
 		timer_hazards_maps__destroy(skel);
 		pthread_join(thread, &ret);
 		ASSERT_EQ((long)ret, -EPERM, "set_callback");
 		close(fd);
 	}
-}
-
-/* Returns whether a program is unloaded within three seconds. */
-static bool is_unloaded(__u32 id)
-{
-	int i, fd;
-
-	for (i = 0; i < 300; i++) {
-		fd = bpf_prog_get_fd_by_id(id);
-		if (fd < 0)
-			return true;
-		close(fd);
-		usleep(10000);
-	}
-	return false;
-}
-
-static __u32 id_of(const struct bpf_program *prog)
-{
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-
-	return bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len) ? 0 : info.id;
 }
 
 struct locked_elem {
@@ -470,28 +402,30 @@ static void check_stale(struct timer_hazards_maps *skel, const struct bpf_map *m
 	ASSERT_TRUE(is_unloaded(id), name);
 }
 
-static void test_stale_element_leaves_nothing(void)
+static struct timer_hazards_maps *load_maps(__u64 nsecs)
 {
 	struct timer_hazards_maps *skel = timer_hazards_maps__open_and_load();
 
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
-		return;
-	skel->bss->nsecs = 3600 * NSEC_PER_SEC;
-	check_stale(skel, skel->maps.hash, skel->progs.arm_deleted_hash, -ENOENT, "hash");
+	if (ASSERT_OK_PTR(skel, "open_and_load"))
+		skel->bss->nsecs = nsecs;
+	return skel;
+}
 
-	skel = timer_hazards_maps__open_and_load();
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
-		return;
-	skel->bss->nsecs = 3600 * NSEC_PER_SEC;
-	check_stale(skel, skel->maps.hash_malloc, skel->progs.arm_deleted_hash_malloc, -ENOENT,
-		    "hash, not preallocated");
+static void test_stale_element_leaves_nothing(void)
+{
+	struct timer_hazards_maps *skel;
 
+	skel = load_maps(3600 * NSEC_PER_SEC);
+	if (skel)
+		check_stale(skel, skel->maps.hash, skel->progs.arm_deleted_hash, -ENOENT, "hash");
+	skel = load_maps(3600 * NSEC_PER_SEC);
+	if (skel)
+		check_stale(skel, skel->maps.hash_malloc, skel->progs.arm_deleted_hash_malloc,
+			    -ENOENT, "hash, not preallocated");
 	/* Here the timer may stay, for whoever gets the element next; until it expires. */
-	skel = timer_hazards_maps__open_and_load();
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
-		return;
-	skel->bss->nsecs = NSEC_PER_SEC;
-	check_stale(skel, skel->maps.rhash, skel->progs.arm_deleted_rhash, 0, "rhash");
+	skel = load_maps(NSEC_PER_SEC);
+	if (skel)
+		check_stale(skel, skel->maps.rhash, skel->progs.arm_deleted_rhash, 0, "rhash");
 }
 
 static void test_callbacks_count_as_runs(void)
@@ -504,7 +438,6 @@ static void test_callbacks_count_as_runs(void)
 
 	if (!skel)
 		return;
-	fd = bpf_program__fd(skel->progs.start);
 	stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	if (!ASSERT_GE(stats, 0, "enable stats"))
 		goto out;
@@ -547,13 +480,12 @@ static void check_locked_update(struct timer_hazards_maps *skel, const struct bp
 
 static void test_locked_update_cancels(void)
 {
-	struct timer_hazards_maps *skel = timer_hazards_maps__open_and_load();
+	struct timer_hazards_maps *skel = load_maps(500 * NSEC_PER_MSEC);
 	struct locked_elem elem = {};
 	__u32 key = 1;
 
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+	if (!skel)
 		return;
-	skel->bss->nsecs = 500 * NSEC_PER_MSEC;
 	check_locked_update(skel, skel->maps.array, skel->progs.arm_array, "array");
 	check_locked_update(skel, skel->maps.rhash, skel->progs.arm_rhash, "rhash");
 	check_locked_update(skel, skel->maps.hash, skel->progs.arm_hash, "hash");

@@ -2,28 +2,9 @@
 /* The tracepoints of BPF timers, which those in Rust have. */
 #include <bpf/btf.h>
 #include <test_progs.h>
-
-enum { INIT, START, EXPIRE_ENTRY, CALLBACK, EXPIRE_EXIT, CANCEL, EVENTS };
-
-/* As in the program. */
-struct event {
-	__u64 order;
-	__u64 timer;
-	__u32 map_id;
-	__u32 prog_id;
-	__u64 nsecs;
-	__u64 flags;
-	int ret;
-};
-
+#include "progs/timer_tracepoints.h"
+#include "timer_helpers.h"
 #include "timer_tracepoints.skel.h"
-
-static int run(const struct bpf_program *prog)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-
-	return bpf_prog_test_run_opts(bpf_program__fd(prog), &opts) ?: (int)opts.retval;
-}
 
 static bool have_tracepoints(void)
 {
@@ -32,22 +13,6 @@ static bool have_tracepoints(void)
 
 	btf__free(btf);
 	return found;
-}
-
-static __u32 id_of_map(const struct bpf_map *map)
-{
-	struct bpf_map_info info = {};
-	__u32 len = sizeof(info);
-
-	return bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &len) ? 0 : info.id;
-}
-
-static __u32 id_of_prog(const struct bpf_program *prog)
-{
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-
-	return bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len) ? 0 : info.id;
 }
 
 void serial_test_timer_tracepoints(void)
@@ -67,17 +32,16 @@ void serial_test_timer_tracepoints(void)
 		return;
 	bss = skel->bss;
 	bss->tgid = getpid();
-	bss->nsecs = 5 * 1000 * 1000;
+	bss->nsecs = 5 * NSEC_PER_MSEC;
 	if (!ASSERT_OK(timer_tracepoints__attach(skel), "attach") ||
 	    !ASSERT_OK(run(skel->progs.arm), "run") || !ASSERT_OK(bss->err, "arm"))
 		goto out;
-	for (i = 0; i < 300 && !bss->events[EXPIRE_EXIT].order; i++)
-		usleep(10000);
+	comes_true(READ_ONCE(bss->events[EXPIRE_EXIT].order));
 	ASSERT_OK(run(skel->progs.cancel), "run");
 	ASSERT_EQ(bss->err, 0, "cancel");
 
 	map_id = id_of_map(skel->maps.timers);
-	prog_id = id_of_prog(skel->progs.arm);
+	prog_id = id_of(skel->progs.arm);
 	timer = bss->events[INIT].timer;
 	ASSERT_NEQ(timer, 0, "timer");
 	for (i = 0; i < EVENTS; i++) {

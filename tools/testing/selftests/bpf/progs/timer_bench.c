@@ -2,15 +2,13 @@
 /* What each operation costs, in nanoseconds of the guest: the least of many batches. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
+#include "timer_common.h"
 
-#define CLOCK_MONOTONIC 1
 #define BATCH 64
 #define BATCHES 64
 #define HOUR (3600ULL * 1000 * 1000 * 1000)
 
 char _license[] SEC("license") = "GPL";
-
-extern int bpf_timer_cancel_async(struct bpf_timer *timer) __weak __ksym;
 
 struct elem {
 	struct bpf_timer timer;

@@ -3,17 +3,11 @@
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include "timer_common.h"
 
-#define CLOCK_REALTIME 0
-#define CLOCK_MONOTONIC 1
-#define ENOMEM 12
 #define TIMERS 16
 
 char _license[] SEC("license") = "GPL";
-
-extern int bpf_timer_cancel_async(struct bpf_timer *timer) __weak __ksym;
-extern void bpf_local_irq_save(unsigned long *flags) __weak __ksym;
-extern void bpf_local_irq_restore(unsigned long *flags) __weak __ksym;
 
 struct elem {
 	struct bpf_timer timer;
@@ -75,7 +69,7 @@ static void refill(void)
 	struct elem new = {};
 	struct elem *value;
 
-	bpf_map_update_elem(&timers, &key, &new, 1 /* BPF_NOEXIST */);
+	bpf_map_update_elem(&timers, &key, &new, BPF_NOEXIST);
 	value = bpf_map_lookup_elem(&timers, &key);
 	if (!value)
 		return;

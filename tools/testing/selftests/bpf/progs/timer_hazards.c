@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Where timers can hang a CPU or mislead their users: one program or more each. */
 #include <vmlinux.h>
-#include <errno.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include "timer_common.h"
 
-#define CLOCK_MONOTONIC 1
 #define SPINS (1 << 22)
-#define MSEC 1000000ULL
 
 char _license[] SEC("license") = "GPL";
-
-extern int bpf_timer_cancel_async(struct bpf_timer *timer) __weak __ksym;
-extern void bpf_local_irq_save(unsigned long *flags) __weak __ksym;
-extern void bpf_local_irq_restore(unsigned long *flags) __weak __ksym;
 
 struct elem {
 	struct bpf_timer timer;
@@ -41,7 +35,7 @@ static int count_run(void *map, int *key, struct elem *value)
 	__sync_fetch_and_add(&value->runs, 1);
 	if (value->restarts) {
 		value->restarts--;
-		bpf_timer_start(&value->timer, MSEC, 0);
+		bpf_timer_start(&value->timer, NSEC_PER_MSEC, 0);
 	}
 	return 0;
 }
@@ -92,7 +86,6 @@ int cancel(void *ctx)
  * Which hrtimers are ours: those that are started while a program of this test
  * starts a timer, on its CPU.
  */
-
 __u32 learning;	/* slot + 1 */
 __u32 learning_cpu;
 __u64 hrtimers[4];
@@ -192,7 +185,7 @@ static void breed(__u32 i)
 
 	if (!value)
 		return;
-	ret = bpf_timer_start(&value->timer, 1000 * MSEC, 0);
+	ret = bpf_timer_start(&value->timer, 1000 * NSEC_PER_MSEC, 0);
 	if (ret == -EDEADLK)
 		__sync_fetch_and_add(&refused, 1);
 	else if (!ret)
@@ -283,7 +276,7 @@ int operate_with_irqs_off(void *ctx)
 		return 1;
 	bpf_local_irq_save(&irqs);
 	counting = bpf_get_smp_processor_id() + 1;
-	results[0] = bpf_timer_start(&value->timer, 1000 * MSEC, 0);
+	results[0] = bpf_timer_start(&value->timer, 1000 * NSEC_PER_MSEC, 0);
 	results[1] = bpf_timer_cancel_async(&value->timer);
 	results[2] = bpf_timer_start(&value->timer, nsecs, 0);
 	counting = 0;

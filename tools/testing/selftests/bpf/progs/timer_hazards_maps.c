@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Hazards that have to do with what becomes of a timer's map and element. */
 #include <vmlinux.h>
-#include <errno.h>
 #include <bpf/bpf_helpers.h>
-
-#define CLOCK_MONOTONIC 1
+#include "timer_common.h"
 
 char _license[] SEC("license") = "GPL";
 

@@ -3,8 +3,8 @@
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
-
-#define CLOCK_MONOTONIC 1
+#include "timer_common.h"
+#include "timer_tracepoints.h"
 
 char _license[] SEC("license") = "GPL";
 
@@ -18,18 +18,6 @@ struct {
 	__type(key, int);
 	__type(value, struct elem);
 } timers SEC(".maps");
-
-enum { INIT, START, EXPIRE_ENTRY, CALLBACK, EXPIRE_EXIT, CANCEL, EVENTS };
-
-struct event {
-	__u64 order;	/* 1 is the first */
-	__u64 timer;
-	__u32 map_id;
-	__u32 prog_id;
-	__u64 nsecs;
-	__u64 flags;
-	int ret;
-};
 
 struct event events[EVENTS];
 __u64 seen;

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the tests of BPF timers have in common. */
+#ifndef __TIMER_HELPERS_H
+#define __TIMER_HELPERS_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#define NSEC_PER_MSEC 1000000LL
+#define NSEC_PER_SEC 1000000000LL
+#define MAX_CPUS 64
+
+static inline int run_fd(int fd)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	return bpf_prog_test_run_opts(fd, &opts) ?: (int)opts.retval;
+}
+
+static inline int run(const struct bpf_program *prog)
+{
+	return run_fd(bpf_program__fd(prog));
+}
+
+static inline __u64 now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+static inline bool pin_to(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	return !sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
+static inline void unpin(const cpu_set_t *cpus)
+{
+	sched_setaffinity(0, sizeof(*cpus), cpus);
+}
+
+/* Whether @cond comes true within ten seconds, which even a slow machine has. */
+#define comes_true(cond)						\
+	({								\
+		int __tries = 10000;					\
+									\
+		while (!(cond) && --__tries)				\
+			usleep(1000);					\
+		!!__tries;						\
+	})
+
+static inline __u32 id_of(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len) ? 0 : info.id;
+}
+
+static inline __u32 id_of_map(const struct bpf_map *map)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &len) ? 0 : info.id;
+}
+
+static inline bool is_loaded(__u32 prog_id)
+{
+	int fd = bpf_prog_get_fd_by_id(prog_id);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static inline bool is_unloaded(__u32 prog_id)
+{
+	return comes_true(!is_loaded(prog_id));
+}
+
+#endif
