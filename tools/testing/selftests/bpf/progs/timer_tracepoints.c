@@ -22,7 +22,7 @@ struct {
 struct event events[EVENTS];
 __u64 seen;
 __u32 tgid;
-__u64 watched;	/* the timer, once it was started */
+__u64 watched;	/* the timer, once it is there */
 __u64 nsecs;
 int err;
 
@@ -51,6 +51,7 @@ int BPF_PROG(on_init, const void *timer, u32 map_id, int clockid, int ret)
 	event->map_id = map_id;
 	event->flags = clockid;
 	event->ret = ret;
+	watched = event->timer;
 	return 0;
 }
 
@@ -68,7 +69,6 @@ int BPF_PROG(on_start, const void *timer, u32 map_id, u32 prog_id, u64 nsecs, u6
 	event->nsecs = nsecs;
 	event->flags = flags;
 	event->ret = ret;
-	watched = event->timer;
 	return 0;
 }
 
