@@ -37,12 +37,12 @@ static __u64 least_of_rounds(struct timer_bench *skel, const struct bpf_program 
 
 void serial_test_timer_bench(void)
 {
-	struct timer_bench *skel = timer_bench__open_and_load();
+	struct timer_bench *skel = load_timers(timer_bench);
 	const struct bpf_program *progs[8];
 	__s64 nothing, find;
 	int i;
 
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+	if (!skel)
 		return;
 	progs[0] = skel->progs.nothing;
 	progs[1] = skel->progs.set_callback_same;

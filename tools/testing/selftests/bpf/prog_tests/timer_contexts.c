@@ -69,8 +69,8 @@ void serial_test_timer_contexts(void)
 	int i, level, context, cpus = get_nprocs();
 	__u32 id = 0;
 
-	skel = timer_contexts__open_and_load();
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+	skel = load_timers(timer_contexts);
+	if (!skel)
 		return;
 	id = id_of(skel->progs.in_task);
 	if (!ASSERT_OK(timer_contexts__attach(skel), "attach") || !ASSERT_GT(id, 0, "id"))

@@ -30,14 +30,6 @@ static __u64 wait_for_runs(struct timer_hazards *skel, __u32 index, __u64 runs)
 	return runs_of(skel, index);
 }
 
-static struct timer_hazards *load(void)
-{
-	struct timer_hazards *skel = timer_hazards__open_and_load();
-
-	ASSERT_OK_PTR(skel, "open_and_load");
-	return skel;
-}
-
 static bool init(struct timer_hazards *skel, __u32 index, __u32 clockid)
 {
 	skel->bss->slot = index;
@@ -124,7 +116,7 @@ static void expire_with_cancellation(void *arg)
 static void test_cancel_in_own_expiry(void)
 {
 	struct bpf_link *learn = NULL, *entry = NULL, *exit = NULL;
-	struct timer_hazards *skel = load();
+	struct timer_hazards *skel = load_timers(timer_hazards);
 
 	if (!skel)
 		return;
@@ -169,7 +161,7 @@ static void test_cancel_each_other_at_expiry(void)
 		test__skip();
 		return;
 	}
-	skel = load();
+	skel = load_timers(timer_hazards);
 	if (!skel)
 		return;
 	cancelled = skel->data->cancelled_other;
@@ -204,7 +196,7 @@ static void breed(void *arg)
 
 static void test_starts_that_start_more(void)
 {
-	struct timer_hazards *skel = load();
+	struct timer_hazards *skel = load_timers(timer_hazards);
 	struct bpf_link *link = NULL;
 
 	if (!skel)
@@ -234,7 +226,7 @@ static bool step_clock(__s64 nsecs)
 static void test_wall_clock(void)
 {
 	const __s64 hour = 3600 * NSEC_PER_SEC;
-	struct timer_hazards *skel = load();
+	struct timer_hazards *skel = load_timers(timer_hazards);
 	struct bpf_program *prog;
 
 	if (!skel)
@@ -299,7 +291,7 @@ static void test_newest_wins_over_deferred(void)
 		test__skip();
 		return;
 	}
-	skel = load();
+	skel = load_timers(timer_hazards);
 	if (!skel)
 		return;
 	if (!init(skel, 0, CLOCK_MONOTONIC))
@@ -331,7 +323,7 @@ out:
 
 static void test_deferred_needs_no_memory(void)
 {
-	struct timer_hazards *skel = load();
+	struct timer_hazards *skel = load_timers(timer_hazards);
 	struct bpf_link *link = NULL;
 
 	if (!skel)
@@ -356,12 +348,12 @@ static void *run_by_fd(void *arg)
 
 static void test_set_callback_needs_user(void)
 {
-	struct timer_hazards_maps *skel = timer_hazards_maps__open_and_load();
+	struct timer_hazards_maps *skel = load_timers(timer_hazards_maps);
 	pthread_t thread;
 	void *ret;
 	long fd;
 
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+	if (!skel)
 		return;
 	if (get_nprocs() < 2) {
 		test__skip();
@@ -404,9 +396,9 @@ static void check_stale(struct timer_hazards_maps *skel, const struct bpf_map *m
 
 static struct timer_hazards_maps *load_maps(__u64 nsecs)
 {
-	struct timer_hazards_maps *skel = timer_hazards_maps__open_and_load();
+	struct timer_hazards_maps *skel = load_timers(timer_hazards_maps);
 
-	if (ASSERT_OK_PTR(skel, "open_and_load"))
+	if (skel)
 		skel->bss->nsecs = nsecs;
 	return skel;
 }
@@ -430,7 +422,7 @@ static void test_stale_element_leaves_nothing(void)
 
 static void test_callbacks_count_as_runs(void)
 {
-	struct timer_hazards *skel = load();
+	struct timer_hazards *skel = load_timers(timer_hazards);
 	struct bpf_prog_info info = {};
 	__u32 len = sizeof(info);
 	__u64 before;

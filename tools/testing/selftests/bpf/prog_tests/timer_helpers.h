@@ -15,6 +15,18 @@
 #define NSEC_PER_SEC 1000000000LL
 #define MAX_CPUS 64
 
+/* The skeleton @name, loaded; where timers are refused (PREEMPT_RT) the test is skipped. */
+#define load_timers(name)						\
+	({								\
+		struct name *__skel = name##__open_and_load();		\
+									\
+		if (!__skel && errno == EOPNOTSUPP)			\
+			test__skip();					\
+		else							\
+			ASSERT_OK_PTR(__skel, "open_and_load");		\
+		__skel;							\
+	})
+
 static inline int run_fd(int fd)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);

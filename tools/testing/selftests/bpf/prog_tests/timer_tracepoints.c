@@ -27,8 +27,8 @@ void serial_test_timer_tracepoints(void)
 		test__skip();
 		return;
 	}
-	skel = timer_tracepoints__open_and_load();
-	if (!ASSERT_OK_PTR(skel, "open_and_load"))
+	skel = load_timers(timer_tracepoints);
+	if (!skel)
 		return;
 	bss = skel->bss;
 	bss->tgid = getpid();
