@@ -3,6 +3,7 @@
 #ifndef __TIMER_HELPERS_H
 #define __TIMER_HELPERS_H
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <sys/sysinfo.h>
@@ -59,6 +60,35 @@ static inline bool pin_to(int cpu)
 static inline void unpin(const cpu_set_t *cpus)
 {
 	sched_setaffinity(0, sizeof(*cpus), cpus);
+}
+
+/* A run of a program on a CPU of its own, which a callback may keep from coming back. */
+struct run_on_cpu {
+	pthread_t thread;
+	int cpu;
+	int fd;
+	int err;
+};
+
+static inline void *__run_on_cpu(void *arg)
+{
+	struct run_on_cpu *job = arg;
+
+	job->err = pin_to(job->cpu) ? run_fd(job->fd) : -errno;
+	return NULL;
+}
+
+static inline bool begin_run(struct run_on_cpu *job, int cpu, int fd)
+{
+	job->cpu = cpu;
+	job->fd = fd;
+	return ASSERT_OK(pthread_create(&job->thread, NULL, __run_on_cpu, job), "thread");
+}
+
+static inline int end_run(struct run_on_cpu *job)
+{
+	pthread_join(job->thread, NULL);
+	return job->err;
 }
 
 /* Whether @cond comes true within ten seconds, which even a slow machine has. */
