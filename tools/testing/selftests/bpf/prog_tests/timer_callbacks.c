@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Callbacks that operate on timers, their own and others, also all at once. */
+#include <test_progs.h>
+#include "progs/timer_callbacks.h"
+#include "timer_callbacks.skel.h"
+#include "timer_helpers.h"
+
+#define HOUR (3600 * NSEC_PER_SEC)
+#define CYCLE_ROUNDS 10
+
+static bool init(struct timer_callbacks *skel, __u32 slot, __u32 op, __u32 target)
+{
+	memset(&skel->bss->scripts[slot], 0, sizeof(skel->bss->scripts[slot]));
+	skel->bss->scripts[slot].op = op;
+	skel->bss->scripts[slot].target = target;
+	skel->bss->scripts[slot].result = -ENODATA;
+	skel->bss->slot = slot;
+	return ASSERT_OK(run(skel->progs.init), "run init") && ASSERT_OK(skel->bss->ret, "init");
+}
+
+static bool start(struct timer_callbacks *skel, __u32 slot, __u64 nsecs, __u64 flags)
+{
+	skel->bss->slot = slot;
+	skel->bss->nsecs = nsecs;
+	skel->bss->flags = flags;
+	return ASSERT_OK(run(skel->progs.start), "run start") &&
+	       ASSERT_OK(skel->bss->ret, "start");
+}
+
+static __u64 runs(struct timer_callbacks *skel, __u32 slot)
+{
+	return READ_ONCE(skel->bss->scripts[slot].runs);
+}
+
+/* What @op on timer @target, in the callback of timer 0, returns. */
+static long result_of(struct timer_callbacks *skel, __u32 op, __u32 target)
+{
+	if (!init(skel, 0, op, target) || !start(skel, 0, 0, 0) ||
+	    !ASSERT_TRUE(comes_true(runs(skel, 0)), "runs"))
+		return -ENODATA;
+	return skel->bss->scripts[0].result;
+}
+
+static bool has(struct timer_callbacks *skel, __u32 slot)
+{
+	__u64 elem[2];
+
+	return !bpf_map_lookup_elem(bpf_map__fd(skel->maps.timers), &slot, elem);
+}
+
+static void test_periodic(struct timer_callbacks *skel)
+{
+	skel->bss->repeats = 20;
+	skel->bss->interval = 2 * NSEC_PER_MSEC;
+	if (!init(skel, 0, REPEAT, 0) || !start(skel, 0, skel->bss->interval, 0))
+		return;
+	ASSERT_TRUE(comes_true(runs(skel, 0) == 20), "runs");
+	usleep(20000);
+	ASSERT_EQ(runs(skel, 0), 20, "no more");
+	ASSERT_OK(skel->bss->scripts[0].result, "start");
+	ASSERT_EQ(skel->bss->early, 0, "early");
+}
+
+static void test_delete_own(struct timer_callbacks *skel)
+{
+	long restarted;
+
+	ASSERT_OK(result_of(skel, DELETE_OWN, 0), "delete");
+	restarted = skel->bss->scripts[0].restarted;
+	ASSERT_TRUE(restarted == -EINVAL || restarted == -ENOENT, "not started again");
+	ASSERT_FALSE(has(skel, 0), "element");
+	usleep(20000);
+	ASSERT_EQ(runs(skel, 0), 1, "runs");
+}
+
+static void test_cancel_own(struct timer_callbacks *skel)
+{
+	ASSERT_EQ(result_of(skel, CANCEL, 0), -EDEADLK, "cancel");
+	/* Which does nothing. */
+	ASSERT_TRUE(start(skel, 0, 0, 0), "start");
+	ASSERT_TRUE(comes_true(runs(skel, 0) == 2), "runs");
+}
+
+static void test_cancel_async_own(struct timer_callbacks *skel)
+{
+	ASSERT_EQ(result_of(skel, CANCEL_ASYNC, 0), -1, "cancel_async");
+	ASSERT_TRUE(start(skel, 0, 0, 0), "start");
+	ASSERT_TRUE(comes_true(runs(skel, 0) == 2), "runs");
+}
+
+static void check_cancel_other(struct timer_callbacks *skel, __u32 op)
+{
+	if (!init(skel, 1, NOTHING, 0))
+		return;
+	ASSERT_EQ(result_of(skel, op, 1), 0, "idle");
+	/* Anew, since cancel has dropped the callback. */
+	if (init(skel, 1, NOTHING, 0) && start(skel, 1, HOUR, 0))
+		ASSERT_EQ(result_of(skel, op, 1), 1, "armed");
+	ASSERT_EQ(result_of(skel, op, 1), 0, "idle again");
+	ASSERT_EQ(runs(skel, 1), 0, "runs");
+}
+
+static void test_cancel_other(struct timer_callbacks *skel)
+{
+	check_cancel_other(skel, CANCEL);
+}
+
+static void test_cancel_async_other(struct timer_callbacks *skel)
+{
+	check_cancel_other(skel, CANCEL_ASYNC);
+}
+
+static void test_delete_other(struct timer_callbacks *skel)
+{
+	if (!init(skel, 1, NOTHING, 0) || !start(skel, 1, NSEC_PER_SEC / 2, 0))
+		return;
+	ASSERT_OK(result_of(skel, DELETE, 1), "delete");
+	ASSERT_FALSE(has(skel, 1), "element");
+	ASSERT_EQ(result_of(skel, DELETE, 1), -ENOENT, "delete again");
+	usleep(600000);
+	ASSERT_EQ(runs(skel, 1), 0, "runs");
+}
+
+/* Nothing is armed, and no callback runs. */
+static void clear(struct timer_callbacks *skel)
+{
+	__u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(skel->bss->scripts); i++)
+		bpf_map_delete_elem(bpf_map__fd(skel->maps.timers), &i);
+	kern_sync_rcu();
+}
+
+/* Starts @n timers for the same time, on all CPUs in turn; returns whether it was in time. */
+static bool start_together(struct timer_callbacks *skel, __u32 n, __u64 nsecs)
+{
+	__u64 expires = now(CLOCK_MONOTONIC) + nsecs;
+	int err, cpus = get_nprocs();
+	cpu_set_t old;
+	__u32 i;
+
+	sched_getaffinity(0, sizeof(old), &old);
+	skel->bss->nsecs = expires;
+	skel->bss->flags = BPF_F_TIMER_ABS | BPF_F_TIMER_CPU_PIN;
+	for (i = 0; i < n; i++) {
+		ASSERT_TRUE(pin_to(i % cpus), "pin");
+		skel->bss->slot = i;
+		err = run(skel->progs.start) ?: skel->bss->ret;
+		if (now(CLOCK_MONOTONIC) >= expires)
+			break;
+		ASSERT_OK(err, "start");
+	}
+	unpin(&old);
+	return i == n;
+}
+
+/* Starts @n timers each of which does @op to the next when all CPUs are there. */
+static bool start_cycle(struct timer_callbacks *skel, __u32 n, __u32 op)
+{
+	__u64 nsecs = 10 * NSEC_PER_MSEC;
+	__u32 i, cpus = get_nprocs();
+
+	do {
+		clear(skel);
+		skel->bss->parties = n < cpus ? n : cpus;
+		skel->bss->arrived = 0;
+		for (i = 0; i < n; i++)
+			if (!init(skel, i, op, (i + 1) % n))
+				return false;
+		nsecs *= 2;
+		if (start_together(skel, n, nsecs))
+			return true;
+	} while (nsecs < NSEC_PER_SEC);
+	return ASSERT_TRUE(false, "in time");
+}
+
+static __u32 count_results(struct timer_callbacks *skel, __u32 n, long result)
+{
+	__u32 i, count = 0;
+
+	for (i = 0; i < n; i++)
+		count += READ_ONCE(skel->bss->scripts[i].result) == result;
+	return count;
+}
+
+static bool was_cancelled(struct timer_callbacks *skel, __u32 n, __u32 slot)
+{
+	long result = READ_ONCE(skel->bss->scripts[(slot + n - 1) % n].result);
+
+	/* 0 too: it was about to run, and found no callback any more. */
+	return result == 0 || result == 1;
+}
+
+static __u32 count_ended(struct timer_callbacks *skel, __u32 n)
+{
+	__u32 i, count = 0;
+
+	for (i = 0; i < n; i++)
+		count += runs(skel, i) > 0;
+	return count;
+}
+
+static bool is_settled(struct timer_callbacks *skel, __u32 n)
+{
+	__u32 i;
+
+	for (i = 0; i < n; i++)
+		if (!runs(skel, i) && !was_cancelled(skel, n, i))
+			return false;
+	return READ_ONCE(skel->bss->arrived) == count_ended(skel, n);
+}
+
+/* Each callback cancels the next one's timer: all come to an end, or were cancelled before. */
+static void check_cancel_cycle(struct timer_callbacks *skel, __u32 n)
+{
+	__u32 i, known;
+
+	if (get_nprocs() < 2) {
+		test__skip();
+		return;
+	}
+	for (i = 0; i < CYCLE_ROUNDS; i++) {
+		if (!start_cycle(skel, n, CANCEL))
+			return;
+		if (!ASSERT_TRUE(comes_true(is_settled(skel, n)), "settled"))
+			return;
+		known = count_results(skel, n, 0) + count_results(skel, n, 1) +
+			count_results(skel, n, -EDEADLK);
+		ASSERT_EQ(known, count_ended(skel, n), "results");
+		/* If all ran at once, one has to give way. */
+		if (skel->bss->parties == n && count_ended(skel, n) == n)
+			ASSERT_GT(count_results(skel, n, -EDEADLK), 0, "gave way");
+	}
+}
+
+static void test_cancel_cycle_of_2(struct timer_callbacks *skel)
+{
+	check_cancel_cycle(skel, 2);
+}
+
+static void test_cancel_cycle_of_3(struct timer_callbacks *skel)
+{
+	check_cancel_cycle(skel, 3);
+}
+
+static void test_cancel_cycle_of_8(struct timer_callbacks *skel)
+{
+	check_cancel_cycle(skel, 8);
+}
+
+/* Callbacks that delete each other's elements do not wait for each other. */
+static void test_delete_each_other(struct timer_callbacks *skel)
+{
+	int i;
+
+	if (get_nprocs() < 2) {
+		test__skip();
+		return;
+	}
+	for (i = 0; i < CYCLE_ROUNDS; i++) {
+		if (!start_cycle(skel, 2, DELETE) ||
+		    !ASSERT_TRUE(comes_true(!has(skel, 0) || !has(skel, 1)), "end"))
+			return;
+		/* At least one has run; the other too, unless it was deleted before. */
+		ASSERT_TRUE(comes_true(count_ended(skel, 2) >= skel->bss->arrived), "ended");
+		ASSERT_GE(skel->bss->arrived, 1, "arrived");
+		ASSERT_EQ(count_results(skel, 2, 0), skel->bss->arrived, "deleted");
+	}
+}
+
+static const struct {
+	const char *name;
+	void (*test)(struct timer_callbacks *skel);
+} tests[] = {
+	{ "periodic", test_periodic },
+	{ "delete_own", test_delete_own },
+	{ "cancel_own", test_cancel_own },
+	{ "cancel_async_own", test_cancel_async_own },
+	{ "cancel_other", test_cancel_other },
+	{ "cancel_async_other", test_cancel_async_other },
+	{ "delete_other", test_delete_other },
+	{ "cancel_cycle_of_2", test_cancel_cycle_of_2 },
+	{ "cancel_cycle_of_3", test_cancel_cycle_of_3 },
+	{ "cancel_cycle_of_8", test_cancel_cycle_of_8 },
+	{ "delete_each_other", test_delete_each_other },
+};
+
+void serial_test_timer_callbacks(void)
+{
+	struct timer_callbacks *skel;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		if (!test__start_subtest(tests[i].name))
+			continue;
+		skel = load_timers(timer_callbacks);
+		if (skel)
+			tests[i].test(skel);
+		timer_callbacks__destroy(skel);
+	}
+}
