@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0
+/* When and where timers expire: never early, on the CPU that was asked for, and moved as told. */
+#include <test_progs.h>
+#include "progs/timer_clocks.h"
+#include "timer_clocks.skel.h"
+#include "timer_helpers.h"
+
+#define DELAY (10 * NSEC_PER_MSEC)
+#define HOUR (3600 * NSEC_PER_SEC)
+/* How much the clock of programs may differ from that of timers. */
+#define TOLERANCE 10000
+
+static bool init(struct timer_clocks *skel, __u32 slot, clockid_t clock)
+{
+	skel->bss->slot = slot;
+	skel->bss->clockid = clock;
+	return ASSERT_OK(run(skel->progs.init), "run init") && ASSERT_OK(skel->bss->ret, "init");
+}
+
+static void remove_timer(struct timer_clocks *skel, __u32 slot)
+{
+	__u64 empty[2] = {};
+
+	ASSERT_OK(bpf_map_update_elem(bpf_map__fd(skel->maps.timers), &slot, empty, BPF_ANY),
+		  "remove");
+	skel->bss->seen[slot].runs = 0;
+}
+
+static bool start(struct timer_clocks *skel, __u32 slot, __u64 nsecs, __u64 flags)
+{
+	skel->bss->slot = slot;
+	skel->bss->nsecs = nsecs;
+	skel->bss->flags = flags;
+	return ASSERT_OK(run(skel->progs.start), "run start") &&
+	       ASSERT_OK(skel->bss->ret, "start");
+}
+
+static __u64 runs(struct timer_clocks *skel, __u32 slot)
+{
+	return READ_ONCE(skel->bss->seen[slot].runs);
+}
+
+static int cancel(struct timer_clocks *skel, __u32 slot)
+{
+	skel->bss->slot = slot;
+	ASSERT_OK(run(skel->progs.cancel), "run cancel");
+	return skel->bss->ret;
+}
+
+/* A time of a program's, on a clock. */
+static __u64 on_clock(const struct times *times, clockid_t clock)
+{
+	switch (clock) {
+	case CLOCK_MONOTONIC:
+		return times->mono;
+	case CLOCK_BOOTTIME:
+		return times->boot;
+	default:
+		/* Whole seconds ahead. */
+		return times->tai - (now(CLOCK_TAI) - now(CLOCK_REALTIME) + NSEC_PER_SEC / 2) /
+				    NSEC_PER_SEC * NSEC_PER_SEC;
+	}
+}
+
+static void check_relative(struct timer_clocks *skel, clockid_t clock)
+{
+	__u64 ran;
+
+	if (!init(skel, 0, clock) || !start(skel, 0, DELAY, 0) ||
+	    !ASSERT_TRUE(comes_true(runs(skel, 0)), "runs"))
+		return;
+	ran = on_clock(&skel->bss->seen[0].times, clock) + TOLERANCE;
+	ASSERT_GE(ran, on_clock(&skel->bss->started, clock) + DELAY, "not early");
+	usleep(20000);
+	ASSERT_EQ(runs(skel, 0), 1, "once");
+}
+
+static void check_absolute(struct timer_clocks *skel, clockid_t clock)
+{
+	__u64 expires, ran;
+
+	if (!init(skel, 0, clock))
+		return;
+	expires = now(clock) + DELAY;
+	if (!start(skel, 0, expires, BPF_F_TIMER_ABS) ||
+	    !ASSERT_TRUE(comes_true(runs(skel, 0)), "runs"))
+		return;
+	ran = on_clock(&skel->bss->seen[0].times, clock) + TOLERANCE;
+	ASSERT_GE(ran, expires, "not early");
+	usleep(20000);
+	ASSERT_EQ(runs(skel, 0), 1, "once");
+}
+
+/* What is past expires at once. */
+static void check_past(struct timer_clocks *skel, clockid_t clock)
+{
+	if (!init(skel, 0, clock))
+		return;
+	ASSERT_TRUE(start(skel, 0, now(clock) - 1, BPF_F_TIMER_ABS) &&
+		    comes_true(runs(skel, 0) == 1), "just past");
+	ASSERT_TRUE(start(skel, 0, 1, BPF_F_TIMER_ABS) &&
+		    comes_true(runs(skel, 0) == 2), "long past");
+	ASSERT_TRUE(start(skel, 0, 0, BPF_F_TIMER_ABS) &&
+		    comes_true(runs(skel, 0) == 3), "absolute zero");
+	ASSERT_TRUE(start(skel, 0, 0, 0) && comes_true(runs(skel, 0) == 4), "zero");
+}
+
+/* One that never expires stays armed, and does not keep others from expiring. */
+static void check_never(struct timer_clocks *skel, clockid_t clock, __u64 nsecs, __u64 flags)
+{
+	__u64 before = runs(skel, 1);
+
+	if (!start(skel, 0, nsecs, flags) || !start(skel, 1, DELAY, 0))
+		return;
+	ASSERT_TRUE(comes_true(runs(skel, 1) > before), "other");
+	usleep(5000);
+	ASSERT_EQ(runs(skel, 0), 0, "never");
+	ASSERT_EQ(cancel(skel, 0), 1, "armed");
+}
+
+static void check_far(struct timer_clocks *skel, clockid_t clock)
+{
+	if (!init(skel, 0, clock) || !init(skel, 1, clock))
+		return;
+	check_never(skel, clock, INT64_MAX, 0);
+	check_never(skel, clock, INT64_MAX, BPF_F_TIMER_ABS);
+	check_never(skel, clock, INT64_MAX - 1, 0);
+	check_never(skel, clock, 1ULL << 62, BPF_F_TIMER_ABS);
+	check_never(skel, clock, UINT64_MAX, 0);
+}
+
+static void check_pinned(struct timer_clocks *skel, clockid_t clock)
+{
+	int cpu, cpus = get_nprocs();
+	__u64 count = 0;
+	cpu_set_t old;
+
+	if (!init(skel, 0, clock))
+		return;
+	sched_getaffinity(0, sizeof(old), &old);
+	for (cpu = 0; cpu < cpus; cpu++) {
+		if (!ASSERT_TRUE(pin_to(cpu), "pin"))
+			break;
+		start(skel, 0, DELAY, BPF_F_TIMER_CPU_PIN);
+		/* The timer stays when the thread that has started it goes. */
+		pin_to((cpu + 1) % cpus);
+		count++;
+		ASSERT_TRUE(comes_true(runs(skel, 0) == count), "runs");
+		ASSERT_EQ(skel->bss->seen[0].cpu, cpu, "relative");
+
+		pin_to(cpu);
+		start(skel, 0, now(clock) + DELAY, BPF_F_TIMER_CPU_PIN | BPF_F_TIMER_ABS);
+		pin_to((cpu + 1) % cpus);
+		count++;
+		ASSERT_TRUE(comes_true(runs(skel, 0) == count), "runs");
+		ASSERT_EQ(skel->bss->seen[0].cpu, cpu, "absolute");
+	}
+	unpin(&old);
+}
+
+static void check_moved_earlier(struct timer_clocks *skel, clockid_t clock)
+{
+	if (!init(skel, 0, clock) || !start(skel, 0, HOUR, 0) || !start(skel, 0, DELAY, 0))
+		return;
+	ASSERT_TRUE(comes_true(runs(skel, 0)), "runs");
+	usleep(20000);
+	ASSERT_EQ(runs(skel, 0), 1, "once");
+	ASSERT_EQ(cancel(skel, 0), 0, "not armed");
+}
+
+static void check_moved_later(struct timer_clocks *skel, clockid_t clock)
+{
+	__u64 ran, moved;
+
+	/* Again if it was slower to move than the timer was to expire. */
+	for (moved = 20 * DELAY; moved < 400 * DELAY; moved *= 2) {
+		if (!init(skel, 0, clock) || !start(skel, 0, moved / 2, 0) ||
+		    !start(skel, 0, moved, 0))
+			return;
+		if (!runs(skel, 0))
+			break;
+		remove_timer(skel, 0);
+	}
+	ASSERT_TRUE(comes_true(runs(skel, 0)), "runs");
+	ran = on_clock(&skel->bss->seen[0].times, clock) + TOLERANCE;
+	ASSERT_GE(ran, on_clock(&skel->bss->started, clock) + moved, "not early");
+	usleep(20000);
+	ASSERT_EQ(runs(skel, 0), 1, "once");
+}
+
+/* The callback that is set when the timer expires is the one that runs. */
+static void check_switched(struct timer_clocks *skel, clockid_t clock)
+{
+	__u64 nsecs;
+
+	for (nsecs = DELAY; nsecs < 100 * DELAY; nsecs *= 2) {
+		if (!init(skel, 0, clock) || !start(skel, 0, nsecs, 0))
+			return;
+		ASSERT_OK(run(skel->progs.set_other_callback), "run");
+		ASSERT_OK(skel->bss->ret, "set_callback");
+		if (!runs(skel, 0))
+			break;
+		remove_timer(skel, 0);
+	}
+	ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->seen[0].runs_of_other)), "other runs");
+	usleep(20000);
+	ASSERT_EQ(runs(skel, 0), 0, "runs");
+	ASSERT_EQ(skel->bss->seen[0].runs_of_other, 1, "once");
+}
+
+static const struct {
+	const char *name;
+	void (*check)(struct timer_clocks *skel, clockid_t clock);
+} checks[] = {
+	{ "relative", check_relative },
+	{ "absolute", check_absolute },
+	{ "past", check_past },
+	{ "far", check_far },
+	{ "pinned", check_pinned },
+	{ "moved_earlier", check_moved_earlier },
+	{ "moved_later", check_moved_later },
+	{ "switched", check_switched },
+};
+
+static const struct {
+	const char *name;
+	clockid_t clock;
+} clocks[] = {
+	{ "monotonic", CLOCK_MONOTONIC },
+	{ "realtime", CLOCK_REALTIME },
+	{ "boottime", CLOCK_BOOTTIME },
+};
+
+void serial_test_timer_clocks(void)
+{
+	struct timer_clocks *skel;
+	char subtest[64];
+	int i, clock;
+
+	for (clock = 0; clock < ARRAY_SIZE(clocks); clock++) {
+		for (i = 0; i < ARRAY_SIZE(checks); i++) {
+			snprintf(subtest, sizeof(subtest), "%s_%s", clocks[clock].name,
+				 checks[i].name);
+			if (!test__start_subtest(subtest))
+				continue;
+			skel = load_timers(timer_clocks);
+			if (skel)
+				checks[i].check(skel, clocks[clock].clock);
+			timer_clocks__destroy(skel);
+		}
+	}
+}

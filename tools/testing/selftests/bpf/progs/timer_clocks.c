@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+/* When and where timers expire. */
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include "timer_clocks.h"
+#include "timer_common.h"
+
+#define TIMERS 4
+
+char _license[] SEC("license") = "GPL";
+
+struct elem {
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TIMERS);
+	__type(key, __u32);
+	__type(value, struct elem);
+} timers SEC(".maps");
+
+/* What user space asks for. */
+__u32 slot;
+__u32 clockid;
+__u64 nsecs;
+__u64 flags;
+int ret;
+
+/* When the last start was. */
+struct times started;
+
+struct {
+	__u64 runs;
+	__u64 runs_of_other;
+	struct times times;
+	__u32 cpu;
+} seen[TIMERS];
+
+static void read_clocks(struct times *times)
+{
+	times->mono = bpf_ktime_get_ns();
+	times->boot = bpf_ktime_get_boot_ns();
+	times->tai = bpf_ktime_get_tai_ns();
+}
+
+static int callback(void *map, __u32 *key, struct elem *value)
+{
+	__u32 own = *key % TIMERS;
+
+	read_clocks(&seen[own].times);
+	seen[own].cpu = bpf_get_smp_processor_id();
+	__sync_fetch_and_add(&seen[own].runs, 1);
+	return 0;
+}
+
+static int other_callback(void *map, __u32 *key, struct elem *value)
+{
+	__sync_fetch_and_add(&seen[*key % TIMERS].runs_of_other, 1);
+	return 0;
+}
+
+#define OPERATION(_name, _op)						\
+	SEC("syscall")							\
+	int _name(void *ctx)						\
+	{								\
+		struct elem *value;					\
+									\
+		value = bpf_map_lookup_elem(&timers, &slot);		\
+		if (!value)						\
+			return 1;					\
+		ret = _op;						\
+		return 0;						\
+	}
+
+OPERATION(init, bpf_timer_init(&value->timer, &timers, clockid) ?:
+		bpf_timer_set_callback(&value->timer, callback))
+OPERATION(set_other_callback, bpf_timer_set_callback(&value->timer, other_callback))
+OPERATION(start, (read_clocks(&started), bpf_timer_start(&value->timer, nsecs, flags)))
+OPERATION(cancel, bpf_timer_cancel_async(&value->timer))
