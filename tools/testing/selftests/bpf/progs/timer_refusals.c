@@ -57,6 +57,14 @@ static int writes_key(void *map, __u32 *key, struct elem *value)
 	return 0;
 }
 
+static int sleeps(void *map, __u32 *key, struct elem *value)
+{
+	char byte;
+
+	bpf_copy_from_user(&byte, sizeof(byte), NULL);
+	return 0;
+}
+
 static struct elem *find(void)
 {
 	__u32 key = 0;
@@ -217,6 +225,17 @@ int callback_writes_key(void *ctx)
 
 	if (value)
 		bpf_timer_set_callback(&value->timer, writes_key);
+	return 0;
+}
+
+SEC("syscall")
+__failure __msg("sleepable helper bpf_copy_from_user#{{[0-9]+}} in non-sleepable prog")
+int callback_sleeps(void *ctx)
+{
+	struct elem *value = find();
+
+	if (value)
+		bpf_timer_set_callback(&value->timer, sleeps);
 	return 0;
 }
 
