@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One timer operation at a time, as user space asks for it: from a syscall
+ * program, a tc program or in hardirq, with interrupts on or off; and callbacks
+ * that log that they run, and do an operation themselves.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "fuzz.h"
+
+#define BPF_MAP_TYPE_RHASH_	35	/* newer than the headers */
+#define EINVAL		22
+#define ECANCELED	125
+#define EOPNOTSUPP	95
+#define SPINS		(1 << 22)
+#define ORPHANS		(1 << 15)
+
+char _license[] SEC("license") = "GPL";
+
+extern int bpf_timer_cancel_async(struct bpf_timer *timer) __ksym;
+extern void bpf_local_irq_save(unsigned long *flags) __ksym;
+extern void bpf_local_irq_restore(unsigned long *flags) __ksym;
+
+struct hrtimer {
+	bool is_soft;
+} __attribute__((preserve_access_index));
+
+struct atomic64 {
+	__s64 counter;
+};
+
+struct bpf_map {
+	struct atomic64 usercnt;
+} __attribute__((preserve_access_index));
+
+struct locked_elem {
+	struct bpf_timer timer;
+	__u64 data;
+	struct bpf_spin_lock lock;
+};
+
+/* For maps that cannot have locks. */
+struct elem {
+	struct bpf_timer timer;
+	__u64 data;
+};
+
+#define MAP(_name, _type, _flags, _entries, _value)	\
+	struct {					\
+		__uint(type, _type);			\
+		__uint(map_flags, _flags);		\
+		__uint(max_entries, _entries);		\
+		__type(key, __u32);			\
+		__type(value, struct _value);		\
+	} _name SEC(".maps")
+
+MAP(array, BPF_MAP_TYPE_ARRAY, 0, FUZZ_KEYS, locked_elem);
+MAP(hash, BPF_MAP_TYPE_HASH, 0, 16, locked_elem);
+MAP(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 16, locked_elem);
+MAP(rhash, BPF_MAP_TYPE_RHASH_, BPF_F_NO_PREALLOC, 16, locked_elem);
+MAP(lru, BPF_MAP_TYPE_LRU_HASH, 0, 256, elem);
+/* The last of many: releasing them takes time. */
+MAP(orphans, BPF_MAP_TYPE_ARRAY, 0, ORPHANS, elem);
+
+struct inner {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FUZZ_KEYS);
+	__type(key, __u32);
+	__type(value, struct elem);
+} inner SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct inner);
+} outer SEC(".maps") = {
+	.values = { &inner },
+};
+
+struct fuzz_shared shared;
+
+static bool reached(__u32 stage)
+{
+	int i;
+
+	bpf_for(i, 0, SPINS)
+		if (*(volatile __u32 *)&shared.stage >= stage)
+			return true;
+	return false;
+}
+
+/*
+ * Callbacks. What is not static is verified once, and not once more for each
+ * callback, which would be most of the time that a case takes.
+ */
+
+static __noinline long act_on_other(struct bpf_timer *timer, __u32 action, __u64 nsecs)
+{
+	switch (action) {
+	case FUZZ_START_OTHER:
+		return bpf_timer_start(timer, nsecs, 0);
+	case FUZZ_CANCEL_OTHER:
+		return bpf_timer_cancel(timer);
+	default:
+		return bpf_timer_cancel_async(timer);
+	}
+}
+
+__noinline long find_other(__u32 action, __u32 map, __u32 key, __u64 nsecs)
+{
+	struct locked_elem *other;
+
+	if (action == FUZZ_DELETE_OTHER)
+		return map == FUZZ_ARRAY ? bpf_map_delete_elem(&array, &key) :
+					   bpf_map_delete_elem(&hash, &key);
+	if (map == FUZZ_ARRAY)
+		other = bpf_map_lookup_elem(&array, &key);
+	else
+		other = bpf_map_lookup_elem(&hash, &key);
+	return other ? act_on_other(&other->timer, action, nsecs) : FUZZ_NO_ELEMENT;
+}
+
+static __always_inline long act(void *map, __u32 key, struct bpf_timer *timer,
+				struct fuzz_behaviour *to_do)
+{
+	struct locked_elem new = {};
+
+	switch (to_do->action) {
+	case FUZZ_RESTART:
+		return bpf_timer_start(timer, to_do->nsecs, 0);
+	case FUZZ_CANCEL_SELF:
+		return bpf_timer_cancel(timer);
+	case FUZZ_CANCEL_ASYNC_SELF:
+		return bpf_timer_cancel_async(timer);
+	case FUZZ_INIT_SELF:
+		return bpf_timer_init(timer, map, 1);
+	case FUZZ_DELETE_SELF:
+		return bpf_map_delete_elem(map, &key);
+	case FUZZ_UPDATE_SELF:
+		return bpf_map_update_elem(map, &key, &new, BPF_ANY);
+	default:
+		return find_other(to_do->action, to_do->other_map, to_do->other_key, to_do->nsecs);
+	}
+}
+
+__noinline int log_event(__u32 slot, __u32 callback, __u32 action, long ret)
+{
+	struct fuzz_event *event;
+	__u32 i;
+
+	i = __sync_fetch_and_add(&shared.logged, 1);
+	if (i >= FUZZ_EVENTS)
+		return 0;
+	event = &shared.events[i];
+	event->slot = slot;
+	event->callback = callback;
+	event->cpu = bpf_get_smp_processor_id();
+	event->action = action;
+	event->ret = ret;
+	/* x86 keeps stores in order. */
+	*(volatile __u32 *)&event->ready = 1;
+	return 0;
+}
+
+/* Of a start, @map2 is the map of what was started. */
+__noinline int count_event(__u32 map, __u32 callback, __u32 action, long ret, __u32 map2)
+{
+	__u32 bit = FUZZ_SEEN_MORE;
+
+	if (ret == 1)
+		bit = FUZZ_SEEN_ONE;
+	else if (ret == -ECANCELED)
+		bit = FUZZ_SEEN_ECANCELED;
+	else if (ret == -EOPNOTSUPP)
+		bit = FUZZ_SEEN_EOPNOTSUPP;
+	else if (ret == FUZZ_NO_ELEMENT)
+		bit = FUZZ_SEEN_NO_ELEMENT;
+	else if (ret <= 0 && ret > -FUZZ_SEEN_NO_ELEMENT)
+		bit = -ret;
+	if (map >= FUZZ_MAPS || map2 >= FUZZ_MAPS || callback >= 8 || action >= FUZZ_ACTIONS)
+		return 0;
+	if ((action == FUZZ_RESTART || action == FUZZ_START_OTHER) && !ret)
+		__sync_fetch_and_add(&shared.started[map2], 1);
+	__sync_fetch_and_add(&shared.fired[map], 1);
+	__sync_fetch_and_add(&shared.fired_of[callback], 1);
+	__sync_fetch_and_or(&shared.seen[action], 1ULL << bit);
+	return 0;
+}
+
+static __noinline int fire(void *map, __u32 key, struct bpf_timer *timer, __u32 map_index,
+			   __u32 callback)
+{
+	__u32 slot = map_index * FUZZ_KEYS + key;
+	struct fuzz_behaviour to_do = {};
+	struct fuzz_behaviour *behaviour;
+	long ret = 0;
+
+	if (key >= FUZZ_KEYS || slot >= FUZZ_SLOTS)
+		return 0;
+	behaviour = &shared.behaviours[slot];
+	/* Two may count down at once, to below zero. */
+	if (behaviour->left && behaviour->left <= FUZZ_LEFT && !shared.quiet) {
+		to_do = *behaviour;
+		behaviour->left--;
+		ret = act(map, key, timer, &to_do);
+	}
+	if (!shared.counting)
+		return log_event(slot, callback, to_do.action, ret);
+	if (to_do.action == FUZZ_START_OTHER)
+		return count_event(map_index, callback, to_do.action, ret, to_do.other_map);
+	return count_event(map_index, callback, to_do.action, ret, map_index);
+}
+
+/* Operations. */
+
+static __always_inline void *inner_map(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&outer, &zero);
+}
+
+static __always_inline long act_on_timer(struct fuzz_op *op, void *map, struct bpf_timer *timer,
+					 void *first, void *second)
+{
+	long ret;
+
+	switch (op->kind) {
+	case FUZZ_INIT:
+		return bpf_timer_init(timer, map, op->arg);
+	case FUZZ_SET_CALLBACK:
+		if (op->arg)
+			return bpf_timer_set_callback(timer, second);
+		return bpf_timer_set_callback(timer, first);
+	case FUZZ_START:
+		ret = bpf_timer_start(timer, op->arg, op->flags);
+		if (!ret && shared.counting && op->map < FUZZ_MAPS)
+			__sync_fetch_and_add(&shared.started[op->map], 1);
+		return ret;
+	case FUZZ_CANCEL:
+		return bpf_timer_cancel(timer);
+	default:
+		return bpf_timer_cancel_async(timer);
+	}
+}
+
+#define CALLBACK(_prog, _map, _index, _value, _which)				\
+	static int cb_##_map##_prog##_which(void *map, __u32 *key, struct _value *value) \
+	{									\
+		__u32 copy = *key;						\
+										\
+		fire(map, copy, &value->timer, _index, _prog * 2 + _which);	\
+		return 0;							\
+	}
+
+/* The operations on a map of program number @_prog, which has callbacks of its own. */
+#define ON_MAP(_prog, _map, _index, _value, _pointer)				\
+	CALLBACK(_prog, _map, _index, _value, 0)				\
+	CALLBACK(_prog, _map, _index, _value, 1)				\
+	static __noinline long on_##_map##_prog(struct fuzz_op *op)		\
+	{									\
+		struct _value new = { .data = op->arg };			\
+		__u32 key = op->key;						\
+		struct _value *value;						\
+		void *map = _pointer;						\
+										\
+		if (!map)							\
+			return FUZZ_NO_ELEMENT;					\
+		if (_prog != HARDIRQ && op->kind == FUZZ_DELETE)		\
+			return bpf_map_delete_elem(map, &key);			\
+		if (_prog != HARDIRQ && op->kind == FUZZ_UPDATE)		\
+			return bpf_map_update_elem(map, &key, &new, op->flags);	\
+		value = bpf_map_lookup_elem(map, &key);				\
+		if (!value)							\
+			return FUZZ_NO_ELEMENT;					\
+		return act_on_timer(op, map, &value->timer,			\
+				    cb_##_map##_prog##0, cb_##_map##_prog##1);	\
+	}
+
+#define HARDIRQ 3
+
+#define ON_MAPS(_prog)								\
+	ON_MAP(_prog, array, FUZZ_ARRAY, locked_elem, &array)			\
+	ON_MAP(_prog, hash, FUZZ_HASH, locked_elem, &hash)			\
+	ON_MAP(_prog, hash_malloc, FUZZ_MALLOC, locked_elem, &hash_malloc)	\
+	ON_MAP(_prog, rhash, FUZZ_RHASH, locked_elem, &rhash)			\
+	ON_MAP(_prog, lru, FUZZ_LRU, elem, &lru)				\
+	ON_MAP(_prog, inner, FUZZ_INNER, elem, inner_map())				\
+	static __always_inline long operate##_prog(struct fuzz_op *op)		\
+	{									\
+		switch (op->map) {						\
+		case FUZZ_ARRAY:						\
+			return on_array##_prog(op);				\
+		case FUZZ_HASH:							\
+			return on_hash##_prog(op);				\
+		case FUZZ_MALLOC:						\
+			return on_hash_malloc##_prog(op);			\
+		case FUZZ_RHASH:						\
+			return on_rhash##_prog(op);				\
+		case FUZZ_LRU:							\
+			return on_lru##_prog(op);				\
+		default:							\
+			return on_inner##_prog(op);				\
+		}								\
+	}
+
+/* The same, with interrupts on or off. */
+#define PROGRAM(_prog)								\
+	ON_MAPS(_prog)								\
+										\
+	static __always_inline int run##_prog(struct fuzz_op *op)		\
+	{									\
+		unsigned long irqs;						\
+										\
+		if (op->role == FUZZ_OVERTAKES)					\
+			reached(1);						\
+		if (!op->irqs_off) {						\
+			op->ret = operate##_prog(op);				\
+		} else {							\
+			bpf_local_irq_save(&irqs);				\
+			op->ret = operate##_prog(op);				\
+			if (op->role == FUZZ_OVERTAKEN) {			\
+				shared.stage = 1;				\
+				reached(2);					\
+			}							\
+			bpf_local_irq_restore(&irqs);				\
+		}								\
+		if (op->role == FUZZ_OVERTAKES)					\
+			shared.stage = 2;					\
+		return 0;							\
+	}
+
+PROGRAM(0)
+PROGRAM(1)
+PROGRAM(2)
+ON_MAPS(3)
+
+static __always_inline struct fuzz_op *own_op(void)
+{
+	return &shared.ops[bpf_get_smp_processor_id() % FUZZ_CPUS];
+}
+
+SEC("syscall")
+int syscall_a(void *ctx)
+{
+	return run0(own_op());
+}
+
+SEC("syscall")
+int syscall_b(void *ctx)
+{
+	return run1(own_op());
+}
+
+SEC("tc")
+int classifier(struct __sk_buff *skb)
+{
+	return run2(own_op());
+}
+
+/* What hrtimers that expire in hardirq find requested of their CPU. */
+SEC("tp_btf/hrtimer_expire_entry")
+int BPF_PROG(hardirq, struct hrtimer *hrtimer)
+{
+	struct fuzz_op *op = own_op();
+
+	if (op->state != FUZZ_REQUESTED || hrtimer->is_soft)
+		return 0;
+	op->ret = operate3(op);
+	*(volatile __u32 *)&op->state = FUZZ_DONE;
+	return 0;
+}
+
+/* A timer in an element that has just been deleted. */
+static long init_deleted(void *map, __u32 *key, struct bpf_timer *timer, struct fuzz_stale *args)
+{
+	__u32 copy = *key;
+
+	if (copy != args->key)
+		return 0;
+	args->found = 1;
+	args->deleted = bpf_map_delete_elem(map, &copy);
+	args->init = bpf_timer_init(timer, map, 1);
+	return 1;
+}
+
+static long init_deleted_locked(void *map, __u32 *key, struct locked_elem *value,
+				struct fuzz_stale *args)
+{
+	return init_deleted(map, key, &value->timer, args);
+}
+
+static long init_deleted_lru(void *map, __u32 *key, struct elem *value, struct fuzz_stale *args)
+{
+	return init_deleted(map, key, &value->timer, args);
+}
+
+SEC("syscall")
+int stale(struct fuzz_stale *args)
+{
+	struct fuzz_stale copy = { .key = args->key };
+
+	switch (args->map) {
+	case FUZZ_HASH:
+		bpf_for_each_map_elem(&hash, init_deleted_locked, &copy, 0);
+		break;
+	case FUZZ_MALLOC:
+		bpf_for_each_map_elem(&hash_malloc, init_deleted_locked, &copy, 0);
+		break;
+	case FUZZ_LRU:
+		bpf_for_each_map_elem(&lru, init_deleted_lru, &copy, 0);
+		break;
+	}
+	args->found = copy.found;
+	args->deleted = copy.deleted;
+	args->init = copy.init;
+	return 0;
+}
+
+static int never(void *map, __u32 *key, struct elem *value)
+{
+	return 0;
+}
+
+/* Runs on while user space lets go of the map, and sees what it may do then. */
+SEC("syscall")
+int orphan(struct fuzz_orphan *args)
+{
+	struct bpf_map *map = (struct bpf_map *)&orphans;
+	__u32 key = ORPHANS - 1;
+	struct elem *value;
+	long ret, worst = 1;
+	bool gone = false;
+	int i;
+
+	value = bpf_map_lookup_elem(&orphans, &key);
+	if (!value)
+		return 0;
+	args->prepared = bpf_timer_init(&value->timer, &orphans, 1);
+	shared.stage = 1;
+	bpf_for(i, 0, SPINS) {
+		gone = !*(volatile __s64 *)&map->usercnt.counter;
+		ret = bpf_timer_set_callback(&value->timer, never);
+		if (!gone)
+			continue;
+		if (worst)
+			worst = ret;
+		/* The timer was taken away. */
+		if (ret == -EINVAL)
+			break;
+	}
+	args->gone = gone;
+	args->set_callback = worst;
+	args->init = bpf_timer_init(&value->timer, &orphans, 1);
+	return 0;
+}

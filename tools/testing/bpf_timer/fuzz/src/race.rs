@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Operations on the same timers from several threads at once. What each returns
+//! is not predicted, but must be one of what it can return at all.
+
+use crate::exec::{Difference, Host, Tally};
+use crate::model::{
+    Implementation, EBUSY, ECANCELED, EDEADLK, EEXIST, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP, EPERM,
+    NO_ELEMENT,
+};
+use crate::ops::{
+    Act, Action, Context, ElementAct, Generator, Prog, SlotId, Update, When, MAPS, MAX_LEFT, PROGS,
+    SLOTS,
+};
+use crate::session::{
+    let_callbacks_end, move_to, Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_NO_ELEMENT,
+    SEEN_ONE, SEEN_TIMER,
+};
+use anyhow::{anyhow, Result};
+use fastrand::Rng;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+const E2BIG: i64 = 7;
+const ETIMEDOUT: i64 = 110;
+
+struct Race<'a> {
+    host: &'a Host,
+    session: &'a Session,
+    slots: Vec<SlotId>,
+    runs: [AtomicU64; 4],
+    stop: AtomicBool,
+    difference: Mutex<Option<String>>,
+}
+
+/// Runs a case of `count` operations on each CPU, and as many of user space.
+pub fn run(host: &Host, seed: u64, count: usize, tally: &mut Tally) -> Result<Option<Difference>> {
+    let session = Session::load()?;
+    let ids = session.ids()?;
+    let mut rng = Rng::with_seed(seed);
+    let mut slots: Vec<SlotId> = (0..SLOTS).map(SlotId).collect();
+    rng.shuffle(&mut slots);
+    slots.truncate(rng.usize(2..=4));
+
+    let race = Race {
+        host,
+        session: &session,
+        slots,
+        runs: Default::default(),
+        stop: AtomicBool::new(false),
+        difference: Mutex::new(None),
+    };
+    session.shared.start_counting();
+    race.run(seed, count, tally)?;
+    let mut what = race
+        .difference
+        .into_inner()
+        .map_err(|_| anyhow!("panicked"))?;
+    let runs = race.runs.map(AtomicU64::into_inner);
+
+    what = match what {
+        None => check_end(host, &session, runs, tally)?,
+        what => what,
+    };
+    session.empty();
+    drop(session);
+    let what = what.or_else(|| ids.wait_until_gone(host.patience).err());
+    Ok(what.map(|what| Difference { at: None, what }))
+}
+
+impl Race<'_> {
+    fn run(&self, seed: u64, count: usize, tally: &mut Tally) -> Result<()> {
+        let cpus = self.host.cpus.min(2);
+        thread::scope(|scope| {
+            let on_cpu = (0..cpus)
+                .map(|cpu| scope.spawn(move || self.finish(self.on_cpu(seed, cpu, count))));
+            let threads: Vec<_> = on_cpu.collect();
+            let user = scope.spawn(|| self.finish(self.in_user_space(seed)));
+            let mut results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+            self.stop.store(true, Relaxed);
+            results.push(user.join());
+            results.into_iter().try_for_each(|result| {
+                tally.ops += result.map_err(|_| anyhow!("a thread has panicked"))??;
+                Ok(())
+            })
+        })
+    }
+
+    /// Ends the other threads, if this one has failed.
+    fn finish(&self, result: Result<u64>) -> Result<u64> {
+        if result.is_err() {
+            self.stop.store(true, Relaxed);
+        }
+        result
+    }
+
+    fn differ(&self, what: String) {
+        self.stop.store(true, Relaxed);
+        if let Ok(mut difference) = self.difference.lock() {
+            difference.get_or_insert(what);
+        }
+    }
+
+    fn slot(&self, rng: &mut Rng) -> SlotId {
+        self.slots[rng.usize(..self.slots.len())]
+    }
+
+    /// Operations of programs.
+    fn on_cpu(&self, seed: u64, cpu: u32, count: usize) -> Result<u64> {
+        let mut generator = Generator::new(seed.wrapping_add(u64::from(cpu)), self.host.cpus);
+        let mut rng = Rng::with_seed(seed ^ u64::from(cpu + 1));
+
+        move_to(cpu)?;
+        for done in 0..count {
+            if self.stop.load(Relaxed) {
+                return Ok(done as u64);
+            }
+            let slot = self.slot(&mut rng);
+            let mut context = generator.context();
+            context.cpu = cpu;
+            match rng.u32(..20) {
+                0 if context.prog != Prog::Hardirq => {
+                    let act = in_program(generator.element_act(slot.map()));
+                    self.element(slot, act, context)?;
+                }
+                1..=4 => self.arm(slot, context)?,
+                _ => self.act(slot, generator.act(), context)?,
+            }
+        }
+        Ok(count as u64)
+    }
+
+    /// What makes the others worth while.
+    fn arm(&self, slot: SlotId, context: Context) -> Result<()> {
+        let when = When::Relative(u64::from(slot.key()) * 100_000);
+        let acts = [
+            Act::Init {
+                flags: [0, 1, 7][slot.0 % 3],
+            },
+            Act::SetCallback { second: true },
+            Act::Start {
+                when,
+                pin: context.irqs_off,
+                bad: false,
+            },
+        ];
+        if !slot.map().is_array() {
+            self.session.update(slot, 0, Update::NoExist.flags());
+        }
+        acts.into_iter()
+            .try_for_each(|act| self.act(slot, act, context))
+    }
+
+    fn act(&self, slot: SlotId, act: Act, context: Context) -> Result<()> {
+        self.runs[context.prog as usize].fetch_add(1, Relaxed);
+        let ret = self.session.act(slot, act, 1, context, Role::Alone)?;
+        if !self.may_return(act, context, ret) {
+            self.differ(format!("{slot}: {act} {context} returned {ret}"));
+        }
+        Ok(())
+    }
+
+    fn may_return(&self, act: Act, context: Context, ret: i64) -> bool {
+        let deferred = context.is_deferred();
+        let c = self.host.implementation == Implementation::C;
+        let may = match act {
+            Act::Init { .. } => vec![0, -EINVAL, -EBUSY, -ENOMEM, -ENOENT],
+            Act::SetCallback { .. } => vec![0, -EINVAL, -ENOENT],
+            Act::Start { .. } => vec![0, -EINVAL, -ENOENT],
+            Act::Cancel if deferred => vec![-EOPNOTSUPP],
+            Act::Cancel => vec![0, 1, -EINVAL],
+            Act::CancelAsync if deferred => vec![-ECANCELED, -EINVAL, -ENOENT],
+            Act::CancelAsync => vec![0, 1, -1, -EINVAL, -ENOENT],
+        };
+        // H5
+        ret == NO_ELEMENT || may.contains(&ret) || c && deferred && ret == -ENOMEM
+    }
+
+    fn element(&self, slot: SlotId, act: ElementAct, context: Context) -> Result<()> {
+        let ret = match act {
+            ElementAct::Update(update, data) => {
+                self.session
+                    .update_in(slot, data, update.flags(), context)?
+            }
+            _ => self.session.delete_in(slot, context)?,
+        };
+        self.runs[context.prog as usize].fetch_add(1, Relaxed);
+        self.check_element(slot, act, ret);
+        Ok(())
+    }
+
+    fn check_element(&self, slot: SlotId, act: ElementAct, ret: i64) {
+        // Of locks that cannot be had in time, and elements not free again yet.
+        let busy = [-EBUSY, -EDEADLK, -ETIMEDOUT, -ENOMEM, -E2BIG].contains(&ret);
+        let may = match act {
+            ElementAct::Lookup | ElementAct::LookupAndDelete => ret >= 0 || ret == -ENOENT,
+            ElementAct::Update(Update::NoExist, _) => [0, -EEXIST].contains(&ret),
+            ElementAct::Update(Update::Exist, _) => [0, -ENOENT].contains(&ret),
+            ElementAct::Update(..) => [0, -EINVAL].contains(&ret),
+            ElementAct::Delete => [0, -ENOENT, -EINVAL].contains(&ret),
+        };
+        if !may && !busy || ret == SEEN_TIMER {
+            self.differ(format!("{slot}: {act:?} returned {ret}"));
+        }
+    }
+
+    /// Operations of user space, for as long as the others have some; and what
+    /// callbacks do.
+    fn in_user_space(&self, seed: u64) -> Result<u64> {
+        let mut generator = Generator::new(!seed, self.host.cpus);
+        let mut rng = Rng::with_seed(!seed);
+        let mut done = 0;
+
+        while !self.stop.load(Relaxed) {
+            let slot = self.slot(&mut rng);
+            let act = generator.element_act(slot.map());
+            let session = self.session;
+            let ret = match act {
+                ElementAct::Delete => session.delete(slot),
+                ElementAct::Update(update, data) => session.update(slot, data, update.flags()),
+                ElementAct::Lookup => session.lookup(slot),
+                ElementAct::LookupAndDelete => session.lookup_and_delete(slot),
+            };
+            self.check_element(slot, act, ret);
+            let action = Action::random(&mut rng);
+            session.shared.behave(slot, action, rng.u32(0..=MAX_LEFT));
+            thread::sleep(Duration::from_micros(rng.u64(0..5000)));
+            done += 1;
+        }
+        Ok(done)
+    }
+}
+
+/// What a program does in place of what user space alone can.
+fn in_program(act: ElementAct) -> ElementAct {
+    match act {
+        ElementAct::Lookup | ElementAct::LookupAndDelete => ElementAct::Delete,
+        act => act,
+    }
+}
+
+/// What must hold when all threads are through.
+fn check_end(
+    host: &Host,
+    session: &Session,
+    mut runs: [u64; 4],
+    tally: &mut Tally,
+) -> Result<Option<String>> {
+    let shared = &session.shared;
+    shared.stop_actions();
+    let_callbacks_end(host.cpus)?;
+
+    // Nothing fires once it is cancelled, and nobody starts it any more.
+    let context = Context {
+        prog: Prog::SyscallA,
+        cpu: 0,
+        irqs_off: false,
+    };
+    move_to(0)?;
+    for slot in (0..SLOTS).map(SlotId) {
+        runs[context.prog as usize] += 1;
+        let ret = session.act(slot, Act::Cancel, 1, context, Role::Alone)?;
+        if ![0, 1, -EINVAL, NO_ELEMENT].contains(&ret) {
+            return Ok(Some(format!("{slot}: the last cancel returned {ret}")));
+        }
+    }
+    let before = MAPS.map(|map| shared.counts(map).1);
+    thread::sleep(Duration::from_millis(5));
+    let_callbacks_end(host.cpus)?;
+    for (map, before) in MAPS.into_iter().zip(before) {
+        let (started, fired) = shared.counts(map);
+        tally.firings += fired;
+        if fired != before {
+            return Ok(Some(format!(
+                "{map:?}: {} fired after they were cancelled",
+                fired - before
+            )));
+        }
+        if fired > started {
+            return Ok(Some(format!(
+                "{map:?}: started {started} times, and fired {fired} times"
+            )));
+        }
+    }
+    Ok(check_results(session).or(check_run_counts(host, session, runs)?))
+}
+
+/// What the callbacks' operations have returned.
+fn check_results(session: &Session) -> Option<String> {
+    let started = vec![0, EINVAL, ENOENT];
+    let cancelled = vec![0, EINVAL, EDEADLK];
+    let not_waited = vec![0, EPERM, EINVAL, ENOENT];
+    let changed = vec![0, ENOENT, EINVAL, EBUSY, EDEADLK, ENOMEM, E2BIG];
+    let may = [
+        vec![0],
+        started.clone(),
+        cancelled.clone(),
+        not_waited.clone(),
+        vec![0, EBUSY, ENOMEM, ENOENT],
+        changed.clone(),
+        changed.clone(),
+        started,
+        cancelled,
+        not_waited,
+        changed,
+    ];
+    for (action, may) in may.iter().enumerate() {
+        let mut allowed: u64 = may.iter().map(|errno| 1 << errno).sum();
+        if [2, 3, 8, 9].contains(&action) {
+            allowed |= 1 << SEEN_ONE;
+        }
+        if action >= 7 {
+            allowed |= 1 << SEEN_NO_ELEMENT;
+        }
+        let seen = session.shared.results(action) & !allowed;
+        if seen != 0 {
+            return Some(format!(
+                "action {action} of a callback returned {}",
+                bits(seen)
+            ));
+        }
+    }
+    None
+}
+
+fn bits(seen: u64) -> String {
+    let names: Vec<String> = (0..64)
+        .filter(|bit| seen & (1 << bit) != 0)
+        .map(|bit| match bit {
+            SEEN_ONE => "1".into(),
+            SEEN_ECANCELED => format!("-{ECANCELED}"),
+            SEEN_EOPNOTSUPP => format!("-{EOPNOTSUPP}"),
+            errno => format!("-{errno}"),
+        })
+        .collect();
+    names.join(", ")
+}
+
+/// A callback counts for the program whose callback is set as it begins, which
+/// another CPU may just have changed; for none, if it was dropped.
+fn check_run_counts(host: &Host, session: &Session, runs: [u64; 4]) -> Result<Option<String>> {
+    let progs = [Prog::SyscallA, Prog::SyscallB, Prog::Tc];
+    let fired: u64 = match host.implementation {
+        Implementation::Rust => PROGS.map(|prog| session.shared.counted(prog)).iter().sum(),
+        // H8
+        Implementation::C => 0,
+    };
+    let mut of_callbacks = 0;
+    for prog in progs {
+        let (count, runs) = (session.run_count(prog)?.unwrap_or(0), runs[prog as usize]);
+        if count < runs {
+            return Ok(Some(format!(
+                "{prog:?} has run {count} times, expected {runs} at least"
+            )));
+        }
+        of_callbacks += count - runs;
+    }
+    if of_callbacks > fired {
+        return Ok(Some(format!(
+            "callbacks have run {fired} times, and count as {of_callbacks}"
+        )));
+    }
+    Ok(None)
+}

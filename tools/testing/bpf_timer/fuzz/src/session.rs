@@ -1,0 +1,503 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The BPF programs and maps of one case, and how to have them do something.
+
+use crate::model::{Callback, Event};
+use crate::ops::{Act, Action, Context, Map, Prog, SlotId, When, MAPS, PROGS};
+use crate::sys;
+use anyhow::{anyhow, ensure, Context as _, Result};
+use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+use libbpf_rs::{set_print, Link, PrintLevel};
+use nix::sched::{sched_setaffinity, CpuSet};
+use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
+use nix::time::{clock_gettime, ClockId};
+use nix::unistd::Pid;
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::{addr_of, addr_of_mut, NonNull};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+mod skel {
+    #![allow(clippy::all)]
+    include!(concat!(env!("OUT_DIR"), "/fuzz.skel.rs"));
+}
+pub use skel::types::{fuzz_event, fuzz_op, fuzz_orphan, fuzz_shared, fuzz_stale};
+
+/// As in `fuzz.h`.
+const EVENTS: usize = 4096;
+pub const CPUS: u32 = 8;
+pub const SEEN_ONE: u32 = 63;
+pub const SEEN_ECANCELED: u32 = 62;
+pub const SEEN_EOPNOTSUPP: u32 = 61;
+pub const SEEN_NO_ELEMENT: u32 = 59;
+
+/// Where the data is in a value, and how large values are at most.
+const DATA: usize = 16;
+const VALUE: usize = 32;
+
+/// What a look-up returns if the timer's bytes are not zeroes.
+pub const SEEN_TIMER: i64 = -4095;
+
+/// Waits until `what` holds; returns whether it did in time.
+pub fn within(patience: Duration, mut what: impl FnMut() -> bool) -> bool {
+    let end = Instant::now() + patience;
+    loop {
+        if what() {
+            return true;
+        }
+        if Instant::now() > end {
+            return false;
+        }
+        sleep(Duration::from_micros(200));
+    }
+}
+
+pub fn move_to(cpu: u32) -> Result<()> {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu as usize)?;
+    sched_setaffinity(Pid::from_raw(0), &cpus).with_context(|| format!("CPU {cpu} is not there"))
+}
+
+/// Waits for callbacks that have begun: where a task runs, none does.
+pub fn let_callbacks_end(cpus: u32) -> Result<()> {
+    (0..cpus).try_for_each(move_to)
+}
+
+/// What the programs share with us.
+pub struct Shared {
+    fd: OwnedFd,
+    memory: NonNull<fuzz_shared>,
+}
+
+// SAFETY: All accesses are volatile, and through this pointer alone.
+unsafe impl Send for Shared {}
+// SAFETY: As above; each CPU's operation is used by the thread on that CPU.
+unsafe impl Sync for Shared {}
+
+/// Reads or writes a field that programs may access at the same time.
+macro_rules! shared {
+    ($shared:expr, $($field:tt)+) => {
+        // SAFETY: The memory is mapped as long as `Shared` lives; indices are checked.
+        unsafe { addr_of!((*$shared.memory.as_ptr()).$($field)+).read_volatile() }
+    };
+}
+macro_rules! set_shared {
+    ($shared:expr, $value:expr, $($field:tt)+) => {
+        // SAFETY: As for `shared`.
+        unsafe { addr_of_mut!((*$shared.memory.as_ptr()).$($field)+).write_volatile($value) }
+    };
+}
+
+impl Shared {
+    fn new(fd: OwnedFd) -> Result<Self> {
+        let size = NonZeroUsize::new(size_of::<fuzz_shared>()).context("empty")?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: A new mapping, of a map of at least that size.
+        let memory = unsafe { mmap(None, size, access, MapFlags::MAP_SHARED, &fd, 0) }
+            .context("the programs' memory cannot be mapped")?
+            .cast();
+        Ok(Self { fd, memory })
+    }
+
+    pub fn stage(&self) -> u32 {
+        shared!(self, stage)
+    }
+
+    pub fn reset_stage(&self) {
+        set_shared!(self, 0, stage);
+    }
+
+    pub fn start_counting(&self) {
+        set_shared!(self, 1, counting);
+    }
+
+    pub fn stop_actions(&self) {
+        set_shared!(self, 1, quiet);
+    }
+
+    /// How often timers of a map were started, and fired.
+    pub fn counts(&self, map: Map) -> (u64, u64) {
+        let map = map as usize;
+        (shared!(self, started[map]), shared!(self, fired[map]))
+    }
+
+    /// How often the callbacks of a program were counted.
+    pub fn counted(&self, prog: Prog) -> u64 {
+        let first = prog as usize * 2;
+        shared!(self, fired_of[first]) + shared!(self, fired_of[first + 1])
+    }
+
+    /// What an action has returned, as bits.
+    pub fn results(&self, action: usize) -> u64 {
+        shared!(self, seen[action])
+    }
+
+    pub fn behave(&self, slot: SlotId, action: Action, left: u32) {
+        let other = action.other().unwrap_or(SlotId(0));
+        let at = slot.0;
+        set_shared!(self, 0, behaviours[at].left);
+        set_shared!(self, action.number(), behaviours[at].action);
+        set_shared!(self, other.map() as u32, behaviours[at].other_map);
+        set_shared!(self, other.key(), behaviours[at].other_key);
+        set_shared!(self, action.nsecs(), behaviours[at].nsecs);
+        set_shared!(self, left, behaviours[at].left);
+    }
+
+    pub fn is_full(&self) -> bool {
+        shared!(self, logged) as usize >= EVENTS
+    }
+
+    /// The callbacks logged that are not in `taken`, which they are then.
+    pub fn events(&self, taken: &mut Vec<bool>) -> Vec<Event> {
+        let logged = (shared!(self, logged) as usize).min(EVENTS);
+        let mut events = Vec::new();
+        taken.resize(logged, false);
+        for (at, taken) in taken.iter_mut().enumerate() {
+            if *taken || shared!(self, events[at].ready) == 0 {
+                continue;
+            }
+            *taken = true;
+            let event: fuzz_event = shared!(self, events[at]);
+            events.push(Event {
+                slot: SlotId(event.slot as usize),
+                callback: Callback(event.callback),
+                cpu: event.cpu,
+                action: event.action,
+                ret: event.ret,
+            });
+        }
+        events
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: Mapped by us with that size, and not used from here on.
+        let _ = unsafe { munmap(self.memory.cast::<c_void>(), size_of::<fuzz_shared>()) };
+    }
+}
+
+/// How two operations at once take turns; as `enum fuzz_role`.
+#[derive(Clone, Copy)]
+pub enum Role {
+    Alone,
+    Overtaken,
+    Overtakes,
+}
+
+/// What is left of a case when all of it is closed.
+pub struct Ids {
+    progs: Vec<u32>,
+    maps: Vec<u32>,
+}
+
+impl Ids {
+    /// Waits for all to go; says what does not.
+    pub fn wait_until_gone(&self, patience: Duration) -> Result<(), String> {
+        let end = Instant::now() + patience;
+        let left = || end.saturating_duration_since(Instant::now());
+        for &id in &self.progs {
+            if !within(left(), || !sys::is_prog_loaded(id)) {
+                return Err(format!("all is closed, and program {id} still loaded"));
+            }
+        }
+        for &id in &self.maps {
+            if !within(left(), || !sys::is_map_there(id)) {
+                return Err(format!("all is closed, and map {id} still there"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The programs and maps; they go when this does.
+pub struct Session {
+    progs: [Option<OwnedFd>; PROGS.len()],
+    prog_ids: [u32; PROGS.len()],
+    stale: OwnedFd,
+    orphan: OwnedFd,
+    maps: Vec<OwnedFd>,
+    outer: OwnedFd,
+    orphans: OwnedFd,
+    pub shared: Shared,
+    _hardirq: Link,
+}
+
+impl Session {
+    pub fn load() -> Result<Self> {
+        set_print(Some((PrintLevel::Warn, |_, text| eprint!("{text}"))));
+        let mut object = MaybeUninit::uninit();
+        let open = skel::FuzzSkelBuilder::default().open(&mut object)?;
+        let skel = open
+            .load()
+            .context("the BPF programs cannot be loaded: is this Linux 7.3, and root?")?;
+        let hardirq = skel
+            .progs
+            .hardirq
+            .attach()
+            .context("hrtimer_expire_entry")?;
+        // Copies, so that each can be closed alone; libbpf's go with the skeleton.
+        let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned();
+        let progs = [
+            own(skel.progs.syscall_a.as_fd())?,
+            own(skel.progs.syscall_b.as_fd())?,
+            own(skel.progs.classifier.as_fd())?,
+            own(skel.progs.hardirq.as_fd())?,
+        ];
+        let mut prog_ids = [0; PROGS.len()];
+        for (id, prog) in prog_ids.iter_mut().zip(&progs) {
+            *id = prog_info(prog.as_fd())?.id;
+        }
+        let mut session = Self {
+            progs: progs.map(Some),
+            prog_ids,
+            stale: own(skel.progs.stale.as_fd())?,
+            orphan: own(skel.progs.orphan.as_fd())?,
+            maps: vec![
+                own(skel.maps.array.as_fd())?,
+                own(skel.maps.hash.as_fd())?,
+                own(skel.maps.hash_malloc.as_fd())?,
+                own(skel.maps.rhash.as_fd())?,
+                own(skel.maps.lru.as_fd())?,
+                own(skel.maps.inner.as_fd())?,
+            ],
+            outer: own(skel.maps.outer.as_fd())?,
+            orphans: own(skel.maps.orphans.as_fd())?,
+            shared: Shared::new(own(skel.maps.bss.as_fd())?)?,
+            _hardirq: hardirq,
+        };
+        session.replace_inner()?;
+        Ok(session)
+    }
+
+    /// What must be gone once this is.
+    pub fn ids(&self) -> Result<Ids> {
+        let mut progs = self.prog_ids.to_vec();
+        for prog in [&self.stale, &self.orphan] {
+            progs.push(prog_info(prog.as_fd())?.id);
+        }
+        let others = [&self.outer, &self.orphans, &self.shared.fd];
+        let maps = self.maps.iter().chain(others);
+        let id = |map: &OwnedFd| {
+            let info = sys::map_info(map.as_fd()).map_err(|err| anyhow!("map: error {err}"))?;
+            Ok(info.id)
+        };
+        Ok(Ids {
+            progs,
+            maps: maps.map(id).collect::<Result<_>>()?,
+        })
+    }
+
+    /// How often the kernel says that a program has run; `None` if it is closed.
+    pub fn run_count(&self, prog: Prog) -> Result<Option<u64>> {
+        let Some(fd) = &self.progs[prog as usize] else {
+            return Ok(None);
+        };
+        Ok(Some(prog_info(fd.as_fd())?.run_cnt))
+    }
+
+    pub fn is_open(&self, prog: Prog) -> bool {
+        self.progs[prog as usize].is_some()
+    }
+
+    pub fn unload(&mut self, prog: Prog) {
+        self.progs[prog as usize] = None;
+    }
+
+    /// The programs that were closed.
+    pub fn closed(&self) -> impl Iterator<Item = Prog> + '_ {
+        PROGS.into_iter().filter(|&prog| !self.is_open(prog))
+    }
+
+    pub fn is_loaded(&self, prog: Prog) -> bool {
+        sys::is_prog_loaded(self.prog_ids[prog as usize])
+    }
+
+    fn map(&self, map: Map) -> BorrowedFd<'_> {
+        self.maps[map as usize].as_fd()
+    }
+
+    /// Has the outer map hold a new inner one, and lets go of the old one.
+    pub fn replace_inner(&mut self) -> Result<()> {
+        let inner = &mut self.maps[Map::Inner as usize];
+        let new = sys::create_like(inner.as_fd(), c"inner")
+            .map_err(|err| anyhow!("no inner map: error {err}"))?;
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&new);
+        let err = sys::update(self.outer.as_fd(), 0, &fd.to_ne_bytes(), 0);
+        ensure!(err == 0, "the inner map cannot be replaced: error {err}");
+        *inner = new;
+        Ok(())
+    }
+
+    /// Does an operation in a program, on the CPU that the caller is on.
+    pub fn run(
+        &self,
+        kind: u32,
+        slot: SlotId,
+        arg: (u64, u64),
+        context: Context,
+        role: Role,
+    ) -> Result<i64> {
+        let at = (context.cpu % CPUS) as usize;
+        let (arg, flags) = arg;
+        let op = fuzz_op {
+            kind,
+            map: slot.map() as u32,
+            key: slot.key(),
+            irqs_off: context.irqs_off.into(),
+            role: role as u32,
+            state: REQUEST * u32::from(context.prog == Prog::Hardirq),
+            arg,
+            flags,
+            ret: 0,
+        };
+        let prog = self.progs[context.prog as usize].as_ref();
+        let prog = prog.context("the program is closed")?.as_fd();
+        let state = op.state;
+        set_shared!(self.shared, fuzz_op { state: 0, ..op }, ops[at]);
+        let err = match context.prog {
+            Prog::SyscallA | Prog::SyscallB => sys::run::<()>(prog, None),
+            Prog::Tc => sys::run_for_packet(prog),
+            Prog::Hardirq => {
+                set_shared!(self.shared, state, ops[at].state);
+                let done = within(Duration::from_secs(60), || {
+                    shared!(self.shared, ops[at].state) != REQUEST
+                });
+                ensure!(
+                    done,
+                    "CPU {} has had no timer interrupt for a minute",
+                    context.cpu
+                );
+                0
+            }
+        };
+        ensure!(err == 0, "{:?} cannot be run: error {err}", context.prog);
+        Ok(shared!(self.shared, ops[at].ret))
+    }
+
+    /// An operation on a timer, whose clock is for what is relative to its time.
+    pub fn act(
+        &self,
+        slot: SlotId,
+        act: Act,
+        clock: u64,
+        context: Context,
+        role: Role,
+    ) -> Result<i64> {
+        let (kind, arg) = match act {
+            Act::Init { flags } => (0, (flags, 0)),
+            Act::SetCallback { second } => (1, (second.into(), 0)),
+            Act::Start { when, pin, bad } => {
+                let flags =
+                    u64::from(when.is_absolute()) | (u64::from(pin) << 1) | (u64::from(bad) << 2);
+                (2, (nanoseconds(when, clock)?, flags))
+            }
+            Act::Cancel => (3, (0, 0)),
+            Act::CancelAsync => (4, (0, 0)),
+        };
+        self.run(kind, slot, arg, context, role)
+    }
+
+    pub fn delete_in(&self, slot: SlotId, context: Context) -> Result<i64> {
+        self.run(5, slot, (0, 0), context, Role::Alone)
+    }
+
+    pub fn update_in(&self, slot: SlotId, data: u32, flags: u64, context: Context) -> Result<i64> {
+        self.run(6, slot, (data.into(), flags), context, Role::Alone)
+    }
+
+    pub fn delete(&self, slot: SlotId) -> i64 {
+        sys::delete(self.map(slot.map()), slot.key())
+    }
+
+    /// With rubbish where the timer is, which is not to get there.
+    pub fn update(&self, slot: SlotId, data: u32, flags: u64) -> i64 {
+        self.update_key(slot.map(), slot.key(), data, flags)
+    }
+
+    pub fn update_key(&self, map: Map, key: u32, data: u32, flags: u64) -> i64 {
+        let mut value = [0; VALUE];
+        value[..DATA].fill(0xff);
+        value[DATA..DATA + 8].copy_from_slice(&u64::from(data).to_ne_bytes());
+        sys::update(self.map(map), key, &value, flags)
+    }
+
+    /// The data, or an error.
+    pub fn lookup(&self, slot: SlotId) -> i64 {
+        let mut value = [0; VALUE];
+        let err = sys::lookup(self.map(slot.map()), slot.key(), &mut value);
+        data_of(err, &value)
+    }
+
+    pub fn lookup_and_delete(&self, slot: SlotId) -> i64 {
+        let mut value = [0; VALUE];
+        let err = sys::lookup_and_delete(self.map(slot.map()), slot.key(), &mut value);
+        data_of(err, &value)
+    }
+
+    pub fn delete_batch(&self, map: Map, keys: &[u32]) -> i64 {
+        sys::delete_batch(self.map(map), keys)
+    }
+
+    /// Deletes an element and initializes the timer that was in it; returns what
+    /// the two returned.
+    pub fn init_deleted(&self, slot: SlotId) -> Result<(i64, i64)> {
+        let mut args = fuzz_stale {
+            map: slot.map() as u32,
+            key: slot.key(),
+            ..Default::default()
+        };
+        let err = sys::run(self.stale.as_fd(), Some(&mut args));
+        ensure!(err == 0, "the program cannot be run: error {err}");
+        Ok(match args.found {
+            0 => (-crate::model::ENOENT, 0),
+            _ => (args.deleted, args.init),
+        })
+    }
+
+    /// For a program that outlives the session.
+    pub fn orphan(&self) -> Result<OwnedFd> {
+        Ok(self.orphan.try_clone()?)
+    }
+
+    /// Takes all timers out of their elements.
+    pub fn empty(&self) {
+        for slot in MAPS.into_iter().flat_map(SlotId::of) {
+            match slot.map().is_array() {
+                true => self.update(slot, 0, 0),
+                false => self.delete(slot),
+            };
+        }
+    }
+}
+
+/// `FUZZ_REQUESTED`
+const REQUEST: u32 = 1;
+
+fn prog_info(prog: BorrowedFd<'_>) -> Result<libbpf_rs::libbpf_sys::bpf_prog_info> {
+    sys::prog_info(prog).map_err(|err| anyhow!("program: error {err}"))
+}
+
+fn data_of(err: i64, value: &[u8; VALUE]) -> i64 {
+    if err != 0 {
+        return err;
+    }
+    if value[..DATA].iter().any(|&byte| byte != 0) {
+        return SEEN_TIMER;
+    }
+    let data = &value[DATA..DATA + 8];
+    u64::from_ne_bytes(data.try_into().expect("8 bytes")) as i64
+}
+
+fn nanoseconds(when: When, clock: u64) -> Result<u64> {
+    match when {
+        When::Relative(nsecs) | When::Absolute(nsecs) => Ok(nsecs),
+        When::Later(nsecs) => {
+            let now = clock_gettime(ClockId::from_raw(clock as i32))?;
+            Ok(Duration::from(now).as_nanos() as u64 + nsecs)
+        }
+    }
+}
