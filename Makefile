@@ -17,7 +17,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-upstream test-all kunit mutate kernel vm shell series check check-series check-off bench menuconfig clean distclean sample
+.PHONY: help run test test-upstream test-all kunit mutate kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz
 
 help:
 	@cat scripts/help.txt
@@ -49,6 +49,14 @@ kernel:
 
 sample:
 	@scripts/sample
+
+# TIMEOUT leaves room to make shorter what was found.
+fuzz: TIME ?= 60
+fuzz: TIMEOUT = $(shell expr '$(TIME)' + 300)
+fuzz: kernel
+	@scripts/fuzz
+	@$(VM) -- 'build/fuzz/release/fuzz --time $(TIME) $(if $(SEED),--seed $(SEED)) \
+		$(if $(filter c,$(FLAVOR)),--implementation c) $(FUZZ)'
 
 vm: kernel
 	@[ "$$CMD" ] || { echo "make vm: say what to run: make vm CMD='...'" >&2; exit 2; }

@@ -41,3 +41,19 @@ apt_sources() {
 		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $1 $suite main"
 	done
 }
+
+# build_crate WHAT DIR: build the crate in DIR, called WHAT, into build/ of the
+# directory's name; not if it was built from the same sources before.
+build_crate() {
+	local dir=$REPO/$2 name=${2##*/} key
+	local out=$REPO/build/$name
+	lock "$1" "$REPO/build"
+	cd "$REPO"
+	key=$( (scripts/toolchain && git ls-files -co --exclude-standard "$dir" | xargs sha256sum) | sha256sum)
+	[ "$key" != "$(cat "$out/.built" 2>/dev/null)" ] || return 0
+	rm -f "$out/.built"
+	scripts/step "$1: build $name" "$REPO/build/$name.log" --count '^ +Compiling ' -- \
+		scripts/enter env "CARGO_TARGET_DIR=$out" cargo build --release --locked --manifest-path "$dir/Cargo.toml" ||
+		die "the $1 does not build: if crates cannot be downloaded, is there a network? See build/$name.log"
+	echo "$key" >"$out/.built"
+}
