@@ -26,6 +26,7 @@ run: kernel sample
 	@$(VM) -- 'build/dns_ttl/release/dns_ttl --records $(or $(RECORDS),$(SAMPLE)/records.csv)'
 
 test: kernel sample
+	@scripts/fuzz
 	@scripts/enter scripts/test --flavor $(FLAVOR)
 
 test-upstream:
@@ -34,6 +35,7 @@ test-upstream:
 	@scripts/enter scripts/test --compare upstream
 
 test-all: sample
+	@scripts/fuzz
 	@scripts/kernel rust
 	@scripts/kernel debug
 	@scripts/enter scripts/test --flavor rust --flavor debug --cpus 1 --cpus 2 --cpus 4

@@ -136,6 +136,18 @@ def _kunit_cases(group, prefix):
                      [f"kunit.py: {case['status']}"])
 
 
+FUZZ_SUMMARY = re.compile(r"\d+ operations in \d+ cases, \d+ s, \d+ firings, 0 differences$")
+
+
+def read_fuzz(text, name):
+    """The fuzzer says what it found, and at the end how much it has done."""
+    lines = text.splitlines()
+    summary = next((line for line in lines if FUZZ_SUMMARY.match(line)), "")
+    if summary and exit_status(lines) == 0:
+        return [Result(name, PASS, note=summary)]
+    return [Result(name, FAIL, lines)]
+
+
 def read_expectations(text):
     """Lines of "repeat|fails TEST REASON", as {kind: {test: reason}}."""
     expected = {"repeat": {}, "fails": {}}

@@ -106,6 +106,15 @@ class Kunit(unittest.TestCase):
 
 
 class Sums(unittest.TestCase):
+    def test_fuzz(self):
+        def status(count, code):
+            text = f"seed 1\n12 operations in 3 cases, 4 s, 5 firings, {count} differences\nexit status {code}\n"
+            return res.read_fuzz(text, "race")[0].status
+        self.assertEqual(status(0, 0), "pass")
+        self.assertEqual(status(1, 1), "fail")
+        self.assertEqual(status(0, 2), "fail")
+        self.assertEqual(res.read_fuzz("exit status 0\n", "race")[0].status, "fail")
+
     def test_expectations(self):
         expected = res.read_expectations("# why\nfails timer/cancel slow under TCG\nrepeat a b\n")
         self.assertEqual(expected["repeat"], {"a": "b"})

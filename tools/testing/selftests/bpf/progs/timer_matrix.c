@@ -5,7 +5,7 @@
 #include "timer_common.h"
 
 #define ENTRIES 64
-#define MAX_HOLD (2000 * NSEC_PER_MSEC)
+#define MAX_HOLD (10000 * NSEC_PER_MSEC)
 
 char _license[] SEC("license") = "GPL";
 
