@@ -55,10 +55,10 @@ sample:
 # TIMEOUT leaves room to make shorter what was found.
 fuzz: TIME ?= 60
 fuzz: TIMEOUT = $(shell expr '$(TIME)' + 300)
+fuzz: OPTIONS = --time $(TIME) $(SEED:%=--seed %) $(if $(filter c,$(FLAVOR)),--implementation c) $(FUZZ)
 fuzz: kernel
 	@scripts/fuzz
-	@$(VM) -- 'build/fuzz/release/fuzz --time $(TIME) $(if $(SEED),--seed $(SEED)) \
-		$(if $(filter c,$(FLAVOR)),--implementation c) $(FUZZ)'
+	@$(VM) -- 'build/fuzz/release/fuzz $(OPTIONS)'
 
 vm: kernel
 	@[ "$$CMD" ] || { echo "make vm: say what to run: make vm CMD='...'" >&2; exit 2; }

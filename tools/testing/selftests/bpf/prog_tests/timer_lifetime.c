@@ -103,7 +103,7 @@ static void test_callback_keeps_program(struct timer_lifetime *skel)
 	ASSERT_TRUE(is_unloaded(id), "cancelled");
 }
 
-static void test_other_callback_releases(struct timer_lifetime *skel)
+static void check_release(struct timer_lifetime *skel, struct bpf_program *set_other)
 {
 	__u32 first, second;
 
@@ -111,11 +111,22 @@ static void test_other_callback_releases(struct timer_lifetime *skel)
 		return;
 	first = do_alone(skel, skel->progs.set_callback);
 	ASSERT_OK(do_start(skel, HOUR), "start");
-	second = do_alone(skel, skel->progs.set_callback);
+	second = do_alone(skel, set_other);
 	ASSERT_TRUE(is_unloaded(first), "first");
 	ASSERT_TRUE(is_loaded(second), "second");
 	ASSERT_EQ(do_op(skel, skel->progs.cancel), 1, "still armed");
 	ASSERT_TRUE(is_unloaded(second), "second, cancelled");
+}
+
+static void test_other_callback_releases(struct timer_lifetime *skel)
+{
+	check_release(skel, skel->progs.set_callback);
+}
+
+/* What has the last reference to the first program then cannot unload it there. */
+static void test_release_with_irqs_off(struct timer_lifetime *skel)
+{
+	check_release(skel, skel->progs.set_with_irqs_off);
 }
 
 struct ids {
@@ -284,6 +295,7 @@ static const struct {
 	{ "three_programs", test_three_programs },
 	{ "callback_keeps_program", test_callback_keeps_program },
 	{ "other_callback_releases", test_other_callback_releases },
+	{ "release_with_irqs_off", test_release_with_irqs_off },
 	{ "killed_loader_leaves_nothing", test_killed_loader_leaves_nothing },
 	{ "pinned_map_needs_no_process", test_pinned_map_needs_no_process },
 	{ "init_races_with_close", test_init_races_with_close },

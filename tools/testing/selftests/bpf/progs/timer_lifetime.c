@@ -50,6 +50,17 @@ static int repeat(void *map, __u32 *key, struct elem *value)
 	return 0;
 }
 
+static int set_callback_with_irqs_off(struct elem *value)
+{
+	unsigned long irqs;
+	int err;
+
+	bpf_local_irq_save(&irqs);
+	err = bpf_timer_set_callback(&value->timer, count);
+	bpf_local_irq_restore(&irqs);
+	return err;
+}
+
 #define OPERATION(_name, _op)						\
 	SEC("syscall")							\
 	int _name(void *ctx)						\
@@ -67,6 +78,7 @@ static int repeat(void *map, __u32 *key, struct elem *value)
 OPERATION(init, bpf_timer_init(&value->timer, &timers, CLOCK_MONOTONIC))
 OPERATION(set_callback, bpf_timer_set_callback(&value->timer, count))
 OPERATION(set_repeat, bpf_timer_set_callback(&value->timer, repeat))
+OPERATION(set_with_irqs_off, set_callback_with_irqs_off(value))
 OPERATION(start, bpf_timer_start(&value->timer, nsecs, 0))
 OPERATION(cancel, bpf_timer_cancel(&value->timer))
 
