@@ -31,7 +31,7 @@ differs, and exits with 1.
   --seed N            where to begin (default: random, and printed)
   --time SECONDS      how long to go on (default: 60)
   --cases N           how many cases to run at most
-  --ops N             operations in a case (default: 150; with --race 2000)
+  --ops N             operations in a case (default: 300; with --race 2000)
   --race              on several CPUs at once, with less to be said of each
   --implementation c  allow what the C implementation is known for (H3 to H9)
   --verbose           print each operation before it is done, for when the kernel
@@ -90,7 +90,7 @@ impl Options {
     }
 
     fn ops(&self) -> usize {
-        self.ops.unwrap_or(if self.race { 2000 } else { 150 })
+        self.ops.unwrap_or(if self.race { 2000 } else { 300 })
     }
 }
 
