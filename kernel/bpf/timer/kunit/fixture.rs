@@ -259,8 +259,11 @@ pub(super) fn with_irqs_off<R>(f: impl FnOnce() -> R) -> R {
 
 /// Calls `f` in a task on another CPU; an error if there is no such CPU.
 pub(super) fn on_cpu<F: Fn() + Sync>(cpu: u32, f: &F) -> Result {
+    /// # Safety
+    ///
+    /// `f` must point at an `F`.
     unsafe extern "C" fn call<F: Fn()>(f: *mut c_void) -> i32 {
-        // SAFETY: `on_cpu()` passes what it borrows, and waits.
+        // SAFETY: By the safety requirement.
         unsafe { (*f.cast::<F>())() };
         0
     }
@@ -276,8 +279,11 @@ pub(super) fn beside<F: Fn() + Sync>(cpu: u32, f: &F, meanwhile: impl FnOnce()) 
         f: &'a F,
         done: Atomic<i64>,
     }
+    /// # Safety
+    ///
+    /// `call` must point at a [`Call`] of an `F`.
     unsafe extern "C" fn call<F: Fn()>(call: *mut c_void) {
-        // SAFETY: `beside()` passes what it has, and waits.
+        // SAFETY: By the safety requirement.
         let call = unsafe { &*call.cast::<Call<'_, F>>() };
 
         (call.f)();
