@@ -279,23 +279,14 @@ static void *run_on_second_cpu(void *arg)
 	return (void *)(long)run(arg);
 }
 
-static void test_newest_wins_over_deferred(void)
+/* What @starts leaves for later is overtaken by @overtakes. */
+static void check_newest_wins(struct timer_hazards *skel, const struct bpf_program *starts,
+			      struct bpf_program *overtakes)
 {
-	struct timer_hazards *skel;
 	pthread_t thread;
 	cpu_set_t cpus;
 	__u64 runs = 0;
 	int i;
-
-	if (get_nprocs() < 2) {
-		test__skip();
-		return;
-	}
-	skel = load_timers(timer_hazards);
-	if (!skel)
-		return;
-	if (!init(skel, 0, CLOCK_MONOTONIC))
-		goto out;
 
 	sched_getaffinity(0, sizeof(cpus), &cpus);
 	pin_to(0);
@@ -304,11 +295,11 @@ static void test_newest_wins_over_deferred(void)
 		runs = runs_of(skel, 0);
 		skel->bss->stage = 0;
 		skel->bss->waiting = false;
-		if (!ASSERT_OK(pthread_create(&thread, NULL, run_on_second_cpu,
-					      skel->progs.overtake), "thread"))
+		if (!ASSERT_OK(pthread_create(&thread, NULL, run_on_second_cpu, overtakes),
+			       "thread"))
 			break;
 		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->waiting)), "waiting");
-		start(skel, skel->progs.start_with_irqs_off, 0, 20 * NSEC_PER_MSEC, 0);
+		start(skel, starts, 0, 20 * NSEC_PER_MSEC, 0);
 		pthread_join(thread, NULL);
 		usleep(100000);
 	}
@@ -317,7 +308,39 @@ static void test_newest_wins_over_deferred(void)
 	ASSERT_EQ(skel->data->overtaking, 1, "cancelled");
 	ASSERT_EQ(runs_of(skel, 0), runs, "runs");
 	unpin(&cpus);
-out:
+}
+
+static void test_newest_wins_over_deferred(void)
+{
+	struct timer_hazards *skel;
+
+	if (get_nprocs() < 2) {
+		test__skip();
+		return;
+	}
+	skel = load_timers(timer_hazards);
+	if (!skel)
+		return;
+	if (init(skel, 0, CLOCK_MONOTONIC))
+		check_newest_wins(skel, skel->progs.start_with_irqs_off, skel->progs.overtake);
+	timer_hazards__destroy(skel);
+}
+
+static void test_newest_waits_for_drain(void)
+{
+	struct bpf_link *link = NULL;
+	struct timer_hazards *skel;
+
+	if (get_nprocs() < 2) {
+		test__skip();
+		return;
+	}
+	skel = load_timers(timer_hazards);
+	if (!skel)
+		return;
+	if (init(skel, 0, CLOCK_MONOTONIC) && attach(skel->progs.hold_drain, &link))
+		check_newest_wins(skel, skel->progs.start_and_hold, skel->progs.overtake_held);
+	bpf_link__destroy(link);
 	timer_hazards__destroy(skel);
 }
 
@@ -502,6 +525,8 @@ void serial_test_timer_hazards(void)
 		test_wall_clock();
 	if (test__start_subtest("h4_newest_wins_over_deferred"))
 		test_newest_wins_over_deferred();
+	if (test__start_subtest("h4_newest_waits_for_drain"))
+		test_newest_waits_for_drain();
 	if (test__start_subtest("h5_deferred_needs_no_memory"))
 		test_deferred_needs_no_memory();
 	if (test__start_subtest("h6_set_callback_needs_user"))

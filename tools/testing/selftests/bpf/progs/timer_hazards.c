@@ -252,6 +252,59 @@ int overtake(void *ctx)
 	return 0;
 }
 
+/* The same when the start is not left any more, but about to be done. */
+bool holding;
+
+SEC("fentry/hrtimer_start_range_ns")
+int BPF_PROG(hold_drain, struct hrtimer *hrtimer)
+{
+	__u64 end;
+	int i;
+
+	if (!holding || bpf_get_smp_processor_id() || !hrtimer->is_soft)
+		return 0;
+	holding = false;
+	stage = 1;
+	overtaken = reached(2);
+	/* The other one is cancelling, or about to. */
+	end = bpf_ktime_get_ns() + 20 * NSEC_PER_MSEC;
+	bpf_for(i, 0, SPINS)
+		if (bpf_ktime_get_ns() > end)
+			break;
+	return 0;
+}
+
+SEC("syscall")
+int start_and_hold(void *ctx)
+{
+	struct elem *value = elem(0);
+	unsigned long irqs;
+
+	if (!value)
+		return 1;
+	bpf_local_irq_save(&irqs);
+	err = bpf_timer_start(&value->timer, nsecs, 0);
+	holding = true;
+	bpf_local_irq_restore(&irqs);
+	holding = false;
+	return 0;
+}
+
+SEC("syscall")
+int overtake_held(void *ctx)
+{
+	struct elem *value = elem(0);
+
+	if (!value)
+		return 1;
+	waiting = true;
+	if (reached(1)) {
+		stage = 2;
+		overtaking = bpf_timer_cancel_async(&value->timer);
+	}
+	return 0;
+}
+
 /* Operations with interrupts off: what they allocate, and how the last one wins. */
 int counting;
 int allocations;
