@@ -14,12 +14,21 @@ die() { say "$*"; exit 1; }
 # lock NAME [DIR]: hold NAME until this process ends, so that a second make
 # waits for the first instead of doing the same work beside it.
 lock() {
-	local fd
-	exec {fd}>"${2:-$CACHE}/$1.lock"
+	local fd dir=${2:-$CACHE}
+	mkdir -p "$dir"
+	exec {fd}>"$dir/$1.lock"
 	if ! flock -n "$fd"; then
 		say "another make is at work on the $1, waiting for it"
 		flock "$fd"
 	fi
+}
+
+# kernel_tree: make build/linux, the pristine source with the series, and keep it
+# from changing until this process ends. Sets pristine, where the former is.
+kernel_tree() {
+	lock kernel "$REPO/build"
+	pristine=$("$REPO/scripts/source")
+	"$REPO/scripts/enter" "$REPO/scripts/series" tree "$pristine" "$REPO/build/linux"
 }
 
 # mirror: the machine's own mirror if it is a Debian; else nothing, which
