@@ -239,17 +239,8 @@ impl CommandWord {
 
     /// Takes back what is pending, before something newer is done at once, so that the older does
     /// not undo the newer; [`ENOENT`] if the timer is dead.
-    #[inline]
-    pub(crate) fn supersede(&self) -> Result<Standing> {
-        // The common case writes nothing.
-        if self.is_idle() {
-            return Ok(Standing::Idle);
-        }
-        self.supersede_busy()
-    }
-
     #[cold]
-    fn supersede_busy(&self) -> Result<Standing> {
+    pub(crate) fn supersede(&self) -> Result<Standing> {
         loop {
             let raw = self.load();
             match Command::decode(raw) {

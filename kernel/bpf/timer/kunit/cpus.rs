@@ -79,6 +79,14 @@ fn passenger(vehicle: Place) -> Place {
     Place(vehicle.0.wrapping_add(1))
 }
 
+/// Has the callback run on the other CPU; it sets note 0 to say so.
+fn run_there(place: Place) -> Result {
+    on_cpu(THERE, &|| {
+        place.start(MSEC, PINNED);
+    })?;
+    expect(spin_until_set(place.note(0)), c"the callback runs")
+}
+
 fn with_vehicle(test: impl Fn(&Fixture, Place, Place) -> Result + Sync) -> Result {
     with_two_cpus(|| {
         let fixture = Fixture::new()?;
@@ -228,10 +236,7 @@ mod tests {
                 udelay(Delta::from_millis(2));
                 place.note(2).store(1, Release);
             });
-            on_cpu(THERE, &|| {
-                place.start(MSEC, PINNED);
-            })?;
-            expect(spin_until_set(place.note(0)), c"the callback runs")?;
+            run_there(place)?;
             expect(place.try_cancel() == -1, c"it is said to run")?;
             place.note(1).store(1, Release);
             expect(place.cancel() == 0, c"it is not armed")?;
@@ -250,10 +255,7 @@ mod tests {
                 place.note(0).store(1, Release);
                 spin_until_set(place.note(1));
             });
-            on_cpu(THERE, &|| {
-                place.start(MSEC, PINNED);
-            })?;
-            expect(spin_until_set(place.note(0)), c"the callback runs")?;
+            run_there(place)?;
             place.free();
             expect(place.runs() == 0, c"it still does")?;
             place.note(1).store(1, Release);
@@ -278,10 +280,7 @@ mod tests {
                 spin_until_set(place.note(1));
                 place.note(2).fetch_sub(1, Relaxed);
             });
-            on_cpu(THERE, &|| {
-                place.start(MSEC, PINNED);
-            })?;
-            expect(spin_until_set(place.note(0)), c"the callback runs")?;
+            run_there(place)?;
             // On the other base, and on this CPU.
             place.start(1, ABSOLUTE | PINNED);
             place.settle();

@@ -5,6 +5,7 @@
 use super::place::{
     callback,
     other_callback,
+    poll,
     Place,
     Value, //
 };
@@ -30,10 +31,6 @@ use kernel::{
             Atomic, //
         },
         rcu, //
-    },
-    time::{
-        delay::fsleep,
-        Delta, //
     },
     types::Opaque, //
 };
@@ -192,12 +189,7 @@ impl Fixture {
 
     /// Waits until the program has `refs` references; returns how many it has after 2 s at most.
     pub(super) fn wait_for_prog_refs(&self, prog: usize, refs: i64) -> i64 {
-        for _ in 0..2000 {
-            if self.prog_refs(prog) == refs {
-                break;
-            }
-            fsleep(Delta::from_millis(1));
-        }
+        poll(|| self.prog_refs(prog) == refs);
         self.prog_refs(prog)
     }
 

@@ -131,12 +131,7 @@ impl Place {
 
     /// Waits until the callback has run `runs` times; returns how often it did after 2 s at most.
     pub(super) fn wait_for(self, runs: i64) -> i64 {
-        for _ in 0..2000 {
-            if self.runs() >= runs {
-                break;
-            }
-            fsleep(Delta::from_millis(1));
-        }
+        poll(|| self.runs() >= runs);
         self.runs()
     }
 
@@ -144,6 +139,16 @@ impl Place {
     pub(super) fn settle(self) -> i64 {
         fsleep(Delta::from_millis(30));
         self.runs()
+    }
+}
+
+/// Sleeps until `condition` is true, for 2 s at most.
+pub(super) fn poll(condition: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if condition() {
+            break;
+        }
+        fsleep(Delta::from_millis(1));
     }
 }
 
