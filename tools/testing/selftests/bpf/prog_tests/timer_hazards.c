@@ -273,17 +273,11 @@ out:
 	timer_hazards__destroy(skel);
 }
 
-static void *run_on_second_cpu(void *arg)
-{
-	pin_to(1);
-	return (void *)(long)run(arg);
-}
-
 /* What @starts leaves for later is overtaken by @overtakes. */
 static void check_newest_wins(struct timer_hazards *skel, const struct bpf_program *starts,
-			      struct bpf_program *overtakes)
+			      const struct bpf_program *overtakes)
 {
-	pthread_t thread;
+	struct run_on_cpu overtaking;
 	cpu_set_t cpus;
 	__u64 runs = 0;
 	int i;
@@ -295,12 +289,11 @@ static void check_newest_wins(struct timer_hazards *skel, const struct bpf_progr
 		runs = runs_of(skel, 0);
 		skel->bss->stage = 0;
 		skel->bss->waiting = false;
-		if (!ASSERT_OK(pthread_create(&thread, NULL, run_on_second_cpu, overtakes),
-			       "thread"))
+		if (!begin_run(&overtaking, 1, bpf_program__fd(overtakes)))
 			break;
 		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->waiting)), "waiting");
 		start(skel, starts, 0, 20 * NSEC_PER_MSEC, 0);
-		pthread_join(thread, NULL);
+		end_run(&overtaking);
 		usleep(100000);
 	}
 	ASSERT_TRUE(skel->bss->overtaken, "overtaken");
@@ -310,23 +303,7 @@ static void check_newest_wins(struct timer_hazards *skel, const struct bpf_progr
 	unpin(&cpus);
 }
 
-static void test_newest_wins_over_deferred(void)
-{
-	struct timer_hazards *skel;
-
-	if (get_nprocs() < 2) {
-		test__skip();
-		return;
-	}
-	skel = load_timers(timer_hazards);
-	if (!skel)
-		return;
-	if (init(skel, 0, CLOCK_MONOTONIC))
-		check_newest_wins(skel, skel->progs.start_with_irqs_off, skel->progs.overtake);
-	timer_hazards__destroy(skel);
-}
-
-static void test_newest_waits_for_drain(void)
+static void test_newest_wins(bool hold_drain)
 {
 	struct bpf_link *link = NULL;
 	struct timer_hazards *skel;
@@ -338,8 +315,13 @@ static void test_newest_waits_for_drain(void)
 	skel = load_timers(timer_hazards);
 	if (!skel)
 		return;
-	if (init(skel, 0, CLOCK_MONOTONIC) && attach(skel->progs.hold_drain, &link))
+	if (!init(skel, 0, CLOCK_MONOTONIC))
+		goto out;
+	if (!hold_drain)
+		check_newest_wins(skel, skel->progs.start_with_irqs_off, skel->progs.overtake);
+	else if (attach(skel->progs.hold_drain, &link))
 		check_newest_wins(skel, skel->progs.start_and_hold, skel->progs.overtake_held);
+out:
 	bpf_link__destroy(link);
 	timer_hazards__destroy(skel);
 }
@@ -524,9 +506,9 @@ void serial_test_timer_hazards(void)
 	if (test__start_subtest("h3_wall_clock"))
 		test_wall_clock();
 	if (test__start_subtest("h4_newest_wins_over_deferred"))
-		test_newest_wins_over_deferred();
+		test_newest_wins(false);
 	if (test__start_subtest("h4_newest_waits_for_drain"))
-		test_newest_waits_for_drain();
+		test_newest_wins(true);
 	if (test__start_subtest("h5_deferred_needs_no_memory"))
 		test_deferred_needs_no_memory();
 	if (test__start_subtest("h6_set_callback_needs_user"))

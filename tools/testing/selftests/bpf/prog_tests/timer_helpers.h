@@ -117,6 +117,20 @@ static inline __u32 id_of_map(const struct bpf_map *map)
 	return bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &len) ? 0 : info.id;
 }
 
+/* Runs a copy of @prog that is closed then; returns its id, zero if it cannot be made. */
+static inline __u32 run_alone(struct bpf_program *prog)
+{
+	int fd = bpf_program__clone(prog, NULL);
+	__u32 id;
+
+	if (!ASSERT_OK_FD(fd, "clone"))
+		return 0;
+	id = id_from_prog_fd(fd);
+	ASSERT_OK(run_fd(fd), "run");
+	close(fd);
+	return id;
+}
+
 static inline bool is_loaded(__u32 prog_id)
 {
 	int fd = bpf_prog_get_fd_by_id(prog_id);

@@ -38,15 +38,10 @@ static int do_start(struct timer_lifetime *skel, __u64 nsecs)
 /* Runs a copy of a program that is closed then; returns its id. */
 static __u32 do_alone(struct timer_lifetime *skel, struct bpf_program *prog)
 {
-	int fd = bpf_program__clone(prog, NULL);
-	__u32 id;
+	__u32 id = run_alone(prog);
 
-	if (!ASSERT_OK_FD(fd, "clone"))
-		return 0;
-	id = id_from_prog_fd(fd);
-	ASSERT_OK(run_fd(fd), "run");
-	ASSERT_OK(skel->bss->ret, bpf_program__name(prog));
-	close(fd);
+	if (id)
+		ASSERT_OK(skel->bss->ret, bpf_program__name(prog));
 	return id;
 }
 

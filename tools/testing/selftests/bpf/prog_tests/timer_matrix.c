@@ -164,18 +164,14 @@ static long do_start(const struct matrix *m, __u64 nsecs, __u64 flags)
  */
 static __u32 arm_alone(const struct matrix *m, struct bpf_program *prog, __u64 nsecs, __u64 flags)
 {
-	int fd = bpf_program__clone(prog, NULL);
 	__u32 id;
 
-	if (!ASSERT_OK_FD(fd, "clone"))
-		return 0;
-	id = id_from_prog_fd(fd);
 	m->skel->bss->nsecs = nsecs;
 	m->skel->bss->flags = flags;
 	m->skel->bss->ret = -ENODATA;
-	ASSERT_OK(run_fd(fd), "run");
-	ASSERT_OK(m->skel->bss->ret, "arm");
-	close(fd);
+	id = run_alone(prog);
+	if (id)
+		ASSERT_OK(m->skel->bss->ret, "arm");
 	return id;
 }
 
