@@ -4,6 +4,7 @@ FLAVOR ?= rust
 CPUS ?= 2
 MEM ?= 2G
 TIMEOUT ?= 600
+TIMES ?= 1
 FLAVORS := rust c debug
 ifeq ($(filter $(FLAVOR),$(FLAVORS)),)
 $(error unknown FLAVOR '$(FLAVOR)': use one of $(FLAVORS))
@@ -27,7 +28,7 @@ run: kernel sample
 
 test: kernel sample
 	@scripts/fuzz
-	@scripts/enter scripts/test --flavor $(FLAVOR)
+	@scripts/enter scripts/test --flavor $(FLAVOR) --cpus '$(CPUS)' --times '$(TIMES)'
 
 test-upstream:
 	@scripts/kernel rust
@@ -38,7 +39,7 @@ test-all: sample
 	@scripts/fuzz
 	@scripts/kernel rust
 	@scripts/kernel debug
-	@scripts/enter scripts/test --flavor rust --flavor debug --cpus 1 --cpus 2 --cpus 4
+	@scripts/enter scripts/test --flavor rust --flavor debug --cpus 1 --cpus 2 --cpus 4 --times '$(TIMES)'
 
 kunit:
 	@scripts/kunit

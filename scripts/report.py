@@ -31,7 +31,7 @@ def console_of(run):
 
 def summary_row(run):
     passed, failed, skipped = res.count(run.results)
-    return (f'<tr><td><a href="#{run.where}-{run.suite}">{html.escape(run.suite)}</a></td>'
+    return (f'<tr><td><a href="#{run.where}-{run.name}">{html.escape(run.name)}</a></td>'
             + cell(run.where) + cell(passed, "n") + cell(failed, "n fail" if failed else "n")
             + cell(skipped, "n") + cell(f"{run.seconds:.0f} s", "n") + "</tr>")
 
@@ -48,8 +48,8 @@ def details(run):
     if failed:
         console = f"<p>The end of the console:</p><pre>{html.escape(chr(10).join(console_of(run)))}</pre>"
     rows = "".join(test_row(result) for result in run.results)
-    return (f'<details id="{run.where}-{run.suite}"{" open" if failed else ""}>'
-            f"<summary>{html.escape(run.suite)}, {html.escape(run.where)}</summary>"
+    return (f'<details id="{run.where}-{run.name}"{" open" if failed else ""}>'
+            f"<summary>{html.escape(run.name)}, {html.escape(run.where)}</summary>"
             f"<table>{rows}</table>{console}</details>")
 
 

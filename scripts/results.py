@@ -148,13 +148,15 @@ def read_fuzz(text, name):
     return [Result(name, FAIL, lines)]
 
 
-def read_expectations(text):
-    """Lines of "repeat|fails TEST REASON", as {kind: {test: reason}}."""
+def read_expectations(text, cpus):
+    """Lines of "repeat|fails[@CPUS] TEST REASON", as {kind: {test: reason}} for that many CPUs."""
     expected = {"repeat": {}, "fails": {}}
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
             kind, name, reason = line.split(None, 2)
-            expected[kind][name] = reason
+            kind, _, only = kind.partition("@")
+            if not only or int(only) == cpus:
+                expected[kind][name] = reason
     return expected
 
 
@@ -198,6 +200,19 @@ def count(results):
     """(passed, failed, skipped)"""
     return tuple(sum(1 for result in results if result.status == status)
                  for status in (PASS, FAIL, SKIP))
+
+
+def unsteady(repeats):
+    """Rows of (test, {status: how often}) for those that did not end the same in all repeats."""
+    tally = {}
+    for results in repeats:
+        for result in results:
+            statuses = tally.setdefault(result.name, {})
+            statuses[result.status] = statuses.get(result.status, 0) + 1
+    for statuses in tally.values():
+        if absent := len(repeats) - sum(statuses.values()):
+            statuses["missing"] = absent
+    return [(name, statuses) for name, statuses in tally.items() if len(statuses) > 1]
 
 
 def compare(rust, c):

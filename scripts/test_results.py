@@ -116,7 +116,9 @@ class Sums(unittest.TestCase):
         self.assertEqual(res.read_fuzz("exit status 0\n", "race")[0].status, "fail")
 
     def test_expectations(self):
-        expected = res.read_expectations("# why\nfails timer/cancel slow under TCG\nrepeat a b\n")
+        text = "# why\nfails timer/cancel slow under TCG\nrepeat a b\nrepeat@1 c d\n"
+        self.assertEqual(res.read_expectations(text, 1)["repeat"], {"a": "b", "c": "d"})
+        expected = res.read_expectations(text, 2)
         self.assertEqual(expected["repeat"], {"a": "b"})
         results = res.read_progs(PROGS, NAMES)
         res.apply_known(results, expected["fails"])
@@ -136,6 +138,13 @@ class Sums(unittest.TestCase):
             others = [res.Result("a", again), res.Result("b", "pass")] if again else []
             res.apply_repeat(results, others, {"a": "time"})
             self.assertEqual(statuses(results), [("a", status), ("b", "fail")])
+
+    def test_unsteady(self):
+        repeats = [[res.Result("a", "pass"), res.Result("b", status)] for status in ("pass", "fail", "pass")]
+        self.assertEqual(res.unsteady(repeats), [("b", {"pass": 2, "fail": 1})])
+        repeats[0].pop(0)
+        self.assertEqual(res.unsteady(repeats)[-1], ("a", {"pass": 2, "missing": 1}))
+        self.assertEqual(res.unsteady(repeats[1:2]), [])
 
     def test_compare(self):
         c = [res.Result("a", "pass"), res.Result("b", "pass"), res.Result("c", "skip"), res.Result("d", "fail")]

@@ -117,6 +117,22 @@ class Whole(unittest.TestCase):
         self.say(**{"again/output": OUTPUT, "again/status": "126"})
         self.assertEqual(self.run_test("upstream"), (1, "1 passed, 1 failed, 0 skipped"))
 
+    def test_repeats(self):
+        self.assertEqual(self.run_test("--times", "3", "upstream"), (0, "3 passed, 0 failed, 0 skipped"))
+        self.assertNotIn("not the same", self.out)
+        self.program("scripts/vm", VM.replace("cat \"$FAKE/console", """\
+case $2 in *.2.console) sed s,OK,SKIP, "$FAKE/output"; : >"$2"; exit ;; esac
+cat "$FAKE/console"""))
+        self.assertEqual(self.run_test("--times", "3", "upstream"), (0, "2 passed, 0 failed, 1 skipped"))
+        self.assertIn("not the same each time: upstream, rust: timer: pass 2, skip 1\n", self.out)
+        self.assertIn("skipped: upstream.2, rust: timer\n", self.out)
+
+    def test_known_on_one_cpu_only(self):
+        self.say(output="1..2\nnot ok 1 a\nok 2 b\nexit status 1\n",
+                 **{"scripts/upstream-expect.txt": "fails@1 a rare\n"})
+        self.assertEqual(self.run_test("--cpus", "1", "sample")[0], 0)
+        self.assertEqual(self.run_test("--cpus", "2", "sample")[0], 1)
+
     def test_compare(self):
         status, last = self.run_test("--compare", "upstream")
         self.assertEqual((status, last), (0, "2 passed, 0 failed, 0 skipped"))
