@@ -4,7 +4,8 @@
 //!
 //! An [`IrqWork`] may be queued in any context (in NMI if the architecture has
 //! `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`). It runs soon afterwards on the same CPU, in hard interrupt
-//! context with interrupts off (on `PREEMPT_RT`: in a thread).
+//! context with interrupts off (on `PREEMPT_RT`: in a thread; on a CPU that goes offline: in the
+//! thread that stops it, with interrupts off).
 //!
 //! A work is queued through a reference that lasts for ever, as one to a static does. A module must
 //! [wait](IrqWork::sync) for its works before it is unloaded.
@@ -15,7 +16,7 @@
 //!
 //! ```
 //! use kernel::irq_work::{IrqWork, IrqWorkItem};
-//! use kernel::sync::{atomic::{Atomic, Relaxed}};
+//! use kernel::sync::atomic::{Atomic, Relaxed};
 //!
 //! struct Counter {
 //!     work: IrqWork<Counter>,
@@ -41,6 +42,7 @@
 
 use crate::{
     bindings,
+    sync::rcu::synchronize_rcu,
     types::Opaque, //
 };
 
@@ -50,17 +52,18 @@ use core::marker::PhantomData;
 pub trait IrqWorkItem: HasIrqWork + Sync + 'static {
     /// Called on the CPU that queued the work, in hard interrupt context.
     ///
-    /// The work may be queued again from here, and runs again then.
+    /// The work may be queued again from here or, from when this is called, on another CPU, where
+    /// it may then run at the same time.
     fn run(&'static self);
 }
 
-/// Declares that a type has an [`IrqWork`] field.
+/// Declares that a type has an [`IrqWork`] field, which is the only work that runs for it.
 ///
 /// Implemented with [`impl_has_irq_work!`](crate::impl_has_irq_work).
 ///
 /// # Safety
 ///
-/// The two methods must be inverses of each other and name a field of `Self`.
+/// The two methods must be inverses of each other and name a field of `Self`, which is aligned.
 pub unsafe trait HasIrqWork: Sized {
     /// Returns a pointer to the work in `this`.
     ///
@@ -81,7 +84,17 @@ pub unsafe trait HasIrqWork: Sized {
 #[macro_export]
 macro_rules! impl_has_irq_work {
     (impl HasIrqWork for $self:ty { self.$field:ident }) => {
-        // SAFETY: The pointers only type-check if the field is an `IrqWork<Self>`.
+        // In a packed structure it would not be aligned.
+        const _: () = assert!(
+            core::mem::offset_of!($self, $field)
+                % core::mem::align_of::<$crate::irq_work::IrqWork<$self>>()
+                == 0
+                && core::mem::align_of::<$self>()
+                    >= core::mem::align_of::<$crate::irq_work::IrqWork<$self>>()
+        );
+
+        // SAFETY: The pointers only type-check if the field is an `IrqWork<Self>`, which is
+        // aligned, as checked above.
         unsafe impl $crate::irq_work::HasIrqWork for $self {
             #[inline]
             unsafe fn raw_get_work(this: *const Self) -> *const $crate::irq_work::IrqWork<Self> {
@@ -149,10 +162,13 @@ impl<T: IrqWorkItem> IrqWork<T> {
         unsafe { bindings::irq_work_queue(Self::raw(item)) }
     }
 
-    /// Waits until the work is neither queued nor running; may sleep.
+    /// Waits until what was queued before has run, on any CPU; sleeps.
     pub fn sync(item: &'static T) {
         // SAFETY: The work is initialized by its invariants and lives for ever.
-        unsafe { bindings::irq_work_sync(Self::raw(item)) }
+        unsafe { bindings::irq_work_sync(Self::raw(item)) };
+
+        // When several CPUs run it, that waits for one of them only; but all are RCU readers.
+        synchronize_rcu();
     }
 }
 

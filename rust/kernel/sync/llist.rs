@@ -114,7 +114,7 @@ pub unsafe trait LlistItem: Sized + Send {
 ///
 /// # Safety
 ///
-/// The two methods must be inverses of each other and name a field of `Self`.
+/// The two methods must be inverses of each other and name a field of `Self`, which is aligned.
 pub unsafe trait HasLlistNode {
     /// Returns a pointer to the node in `this`.
     ///
@@ -135,7 +135,17 @@ pub unsafe trait HasLlistNode {
 #[macro_export]
 macro_rules! impl_has_llist_node {
     (impl HasLlistNode for $self:ty { self.$field:ident }) => {
-        // SAFETY: The pointers only type-check if the field is a `LlistNode`.
+        // In a packed structure it would not be aligned.
+        const _: () = assert!(
+            core::mem::offset_of!($self, $field)
+                % core::mem::align_of::<$crate::sync::llist::LlistNode>()
+                == 0
+                && core::mem::align_of::<$self>()
+                    >= core::mem::align_of::<$crate::sync::llist::LlistNode>()
+        );
+
+        // SAFETY: The pointers only type-check if the field is a `LlistNode`, which is aligned, as
+        // checked above.
         unsafe impl $crate::sync::llist::HasLlistNode for $self {
             #[inline]
             unsafe fn raw_get_node(this: *mut Self) -> *mut $crate::sync::llist::LlistNode {
@@ -211,6 +221,9 @@ impl<P: LlistItem> Llist<P> {
     }
 
     /// Takes all items off the list, the oldest first; may be called in any context.
+    ///
+    /// The items that are left when the batch is dropped are dropped there, which their type may
+    /// not allow in any context.
     #[inline]
     pub fn take_all(&self) -> Batch<P> {
         // SAFETY: `self.head` is a valid list head.
