@@ -78,6 +78,9 @@ impl<T: Sync> PerCpu<T> {
     /// image and not used otherwise.
     #[doc(hidden)]
     pub const unsafe fn new(template: *const Template<T>) -> Self {
+        // The copies are no better aligned than that.
+        const { assert!(align_of::<T>() <= crate::page::PAGE_SIZE) };
+
         // CAST: A template is transparent over its content.
         // INVARIANT: By the safety requirement.
         Self(template.cast())
@@ -127,10 +130,11 @@ macro_rules! define_per_cpu {
 
             // As `PER_CPU_BASE_SECTION` in C.
             #[cfg_attr(CONFIG_SMP, link_section = ".data..percpu")]
-            static TEMPLATE: $crate::percpu::Template<$ty> = $crate::percpu::Template::new($init);
+            static __PER_CPU_TEMPLATE: $crate::percpu::Template<$ty> =
+                $crate::percpu::Template::new($init);
 
-            // SAFETY: `TEMPLATE` is in that section, and its name is not visible elsewhere.
-            unsafe { $crate::percpu::PerCpu::new(&raw const TEMPLATE) }
+            // SAFETY: The template is in that section, and only its address is used.
+            unsafe { $crate::percpu::PerCpu::new(&raw const __PER_CPU_TEMPLATE) }
         };
     };
 }
