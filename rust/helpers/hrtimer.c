@@ -2,21 +2,16 @@
 
 #include <linux/hrtimer_bases.h>
 #include <linux/percpu.h>
-#include <linux/preempt.h>
 
 /*
- * Softirqs do not nest, so at most one of the bases runs a timer. Whatever the
- * caller has interrupted, it cannot change before the caller returns. The
- * pointer may dangle: a callback may have freed its timer.
+ * For softirq context. Softirqs do not nest, so at most one of the bases runs a
+ * timer. Whatever the caller has interrupted, it cannot change before the caller
+ * returns. The pointer may dangle: a callback may have freed its timer.
  */
 __rust_helper struct hrtimer *rust_helper_hrtimer_soft_expiring_here(void)
 {
-	const struct hrtimer_cpu_base *cpu_base;
+	const struct hrtimer_cpu_base *cpu_base = raw_cpu_ptr(&hrtimer_bases);
 
-	if (!in_serving_softirq())
-		return NULL;
-
-	cpu_base = raw_cpu_ptr(&hrtimer_bases);
 	for (int i = HRTIMER_BASE_MONOTONIC_SOFT; i < HRTIMER_MAX_CLOCK_BASES; i++) {
 		struct hrtimer *running = READ_ONCE(cpu_base->clock_base[i].running);
 

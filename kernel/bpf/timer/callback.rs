@@ -65,14 +65,19 @@ impl CallbackCell {
         !self.prog.load(Relaxed).is_null()
     }
 
-    /// Returns the program, which stays valid until the end of the RCU read-side section that the
-    /// caller is in.
-    pub(crate) fn prog(&self) -> Option<&Prog> {
+    /// Returns the program.
+    ///
+    /// # Safety
+    ///
+    /// The caller must be in an RCU read-side section (of Tasks Trace RCU alone is not enough), and
+    /// not use the program after its end.
+    pub(crate) unsafe fn prog(&self) -> Option<&Prog> {
         // Relaxed: what is read through the pointer was written before the program got an id, and
         // depends on the address.
         let prog = NonNull::new(self.prog.load(Relaxed))?;
 
-        // SAFETY: By the type invariants it held a reference, and it is freed by RCU.
+        // SAFETY: By the type invariants it held a reference, so that it is not freed before the
+        // section ends.
         Some(unsafe { Prog::from_raw(prog.as_ptr()) })
     }
 

@@ -9,22 +9,18 @@ use crate::{
 
 use kernel::{
     bpf::Run,
-    time::hrtimer::{
-        dynamic::{
-            DynHrTimer,
-            DynHrTimerCallback, //
-        },
-        HrTimerRestart, //
+    time::hrtimer::dynamic::{
+        DynHrTimer,
+        DynHrTimerCallback, //
     }, //
 };
 
 impl DynHrTimerCallback for Timer {
-    fn run(&self) -> HrTimerRestart {
+    fn run(&self) {
         match self.wall() {
             None => self.expire(&self.hrtimer),
             Some(wall) => wall.expire(&self.hrtimer),
         }
-        HrTimerRestart::NoRestart
     }
 }
 
@@ -48,11 +44,12 @@ impl Timer {
         let value = self.value();
         let mut index = 0;
 
-        // SAFETY: By the type invariants of `Timer` this is the value of an element of the map.
-        let key = unsafe { map.key_of_value(value, &mut index) };
+        // By the type invariants of `Timer` this is the value of an element of the map.
+        let key = map.key_of_value(value, &mut index);
 
         trace::expire_entry(self, || hrtimer.expires());
-        let run = Run::begin(|| self.callback.prog());
+        // SAFETY: Softirqs are RCU readers, and the run ends in this one.
+        let run = Run::begin(|| unsafe { self.callback.prog() });
 
         // SAFETY: The verifier has admitted the callback for softirq context and for these
         // arguments, which are valid by the type invariants of `Timer`; its code is valid in this

@@ -116,10 +116,9 @@ impl Slot {
         if self.timer().is_ok() {
             return Err(EBUSY);
         }
-        // SAFETY: A map with a slot in its values has a timer in its record.
-        let offset = unsafe { map.timer_offset() };
+        // SAFETY: A map with a slot in its values has a record, both constant while it lives.
+        let offset = unsafe { (*(*map.as_ptr()).record).timer_off as usize };
         let value = ptr::from_ref(self).wrapping_byte_sub(offset);
-
         let value = value.cast_mut().cast();
 
         // SAFETY: By the safety requirement, `value` is the value of the element.

@@ -104,7 +104,8 @@ impl Identity {
         Self {
             timer: ptr::from_ref(timer).cast(),
             map_id: timer.map().map_or(0, Map::id),
-            prog_id: timer.callback.prog().map_or(0, |prog| prog.id()),
+            // SAFETY: In the section of the guard.
+            prog_id: unsafe { timer.callback.prog() }.map_or(0, |prog| prog.id()),
         }
     }
 }

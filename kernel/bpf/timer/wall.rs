@@ -17,16 +17,13 @@ use kernel::{
     new_spinlock_irq,
     prelude::*,
     sync::SpinLockIrq,
-    time::hrtimer::{
-        dynamic::{
-            CancelWait,
-            ClockId,
-            DynHrTimer,
-            DynHrTimerCallback,
-            StartMode,
-            TryCancel, //
-        },
-        HrTimerRestart, //
+    time::hrtimer::dynamic::{
+        CancelWait,
+        ClockId,
+        DynHrTimer,
+        DynHrTimerCallback,
+        StartMode,
+        TryCancel, //
     },
 };
 
@@ -67,9 +64,8 @@ kernel::impl_has_dyn_hr_timer! {
 }
 
 impl DynHrTimerCallback for WallTimer {
-    fn run(&self) -> HrTimerRestart {
+    fn run(&self) {
         self.expire(&self.absolute);
-        HrTimerRestart::NoRestart
     }
 }
 

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! BPF maps.
+//!
+//! C header: [`include/linux/bpf.h`](srctree/include/linux/bpf.h)
 
 use crate::{
     alloc::{
-        allocator::NolockBox,
-        AllocError, //
+        allocator::{
+            KmallocNolock,
+            NolockBox, //
+        },
+        AllocError,
+        Allocator, //
     },
     bindings,
     container_of,
@@ -55,7 +61,8 @@ impl Map {
     /// Returns the number that user space knows the map by; zero once it has lost it.
     #[inline]
     pub fn id(&self) -> u32 {
-        // SAFETY: A field of a valid map, of which no more than the value now is wanted.
+        // SAFETY: A field of a valid map. On purpose, this may race with the one write that there
+        // is, of zero.
         unsafe { (&raw const (*self.as_ptr()).id).read_volatile() }
     }
 
@@ -71,25 +78,14 @@ impl Map {
         usercnt.load(Relaxed) != 0
     }
 
-    /// Returns the offset of the `struct bpf_timer` in the values of the map, in bytes.
+    /// Returns the key of the element that has `value`: for arrays the index, which is stored in
+    /// `index` and is where the result points, and for all other kinds of maps what stands before
+    /// the value.
     ///
-    /// # Safety
-    ///
-    /// The values of the map must have a timer.
+    /// The result is of no use unless `value` is the value of an element of this map, which is not
+    /// a per-CPU one.
     #[inline]
-    pub unsafe fn timer_offset(&self) -> usize {
-        // SAFETY: A map whose values have a timer has a record, both constant while it lives.
-        unsafe { (*(*self.as_ptr()).record).timer_off as usize }
-    }
-
-    /// Returns the key of the element that has `value`: the index, which is stored in `index`, for
-    /// arrays, and what stands before the value for all other kinds of maps.
-    ///
-    /// # Safety
-    ///
-    /// `value` must be the value of an element of this map, which is not a per-CPU one.
-    #[inline]
-    pub unsafe fn key_of_value(&self, value: *mut c_void, index: &mut u32) -> *mut c_void {
+    pub fn key_of_value(&self, value: *mut c_void, index: &mut u32) -> *mut c_void {
         let map = self.as_ptr();
 
         // SAFETY: Both fields are constant while the map lives.
@@ -129,8 +125,7 @@ impl Map {
             | bindings::bpf_map_type_BPF_MAP_TYPE_LRU_HASH => {}
             _ => return false,
         }
-        // SAFETY: By the safety requirements.
-        let key = unsafe { self.key_of_value(value, &mut 0) };
+        let key = self.key_of_value(value, &mut 0);
         // SAFETY: The operations of a map are constant. What does not count as a use of the
         // element, where that makes a difference, goes first.
         let lookup = unsafe {
@@ -144,10 +139,10 @@ impl Map {
     }
 
     /// Allocates memory that is charged to the memory cgroup that the map is charged to. Callable
-    /// in any context, and fails rather than wait.
+    /// in any context, and fails rather than wait. For built-in code only.
     #[inline]
     pub fn alloc_nolock<T>(&self) -> Result<NolockBox<MaybeUninit<T>>, AllocError> {
-        const { assert!(align_of::<T>() <= bindings::ARCH_KMALLOC_MINALIGN) };
+        const { assert!(size_of::<T>() > 0 && align_of::<T>() <= KmallocNolock::MIN_ALIGN) };
 
         // SAFETY: A valid map is passed, and the function may be called in any context.
         let ptr = unsafe {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! BPF programs and the functions in them.
+//!
+//! C header: [`include/linux/bpf.h`](srctree/include/linux/bpf.h)
 
 mod put;
 mod run;
@@ -24,6 +26,7 @@ use crate::{
 
 use core::{
     mem::ManuallyDrop,
+    ops::Deref,
     ptr::NonNull, //
 };
 
@@ -32,6 +35,12 @@ use core::{
 /// Wraps the kernel's C `struct bpf_prog`. Not an
 /// [`AlwaysRefCounted`](crate::sync::aref::AlwaysRefCounted), since a reference can only be had by
 /// [trying](Prog::try_get).
+///
+/// Where the architecture lacks `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`, "in any context" is not in NMI.
+///
+/// # Invariants
+///
+/// `aux` of the program is valid as long as the program.
 #[repr(transparent)]
 pub struct Prog(Opaque<bindings::bpf_prog>);
 
@@ -50,6 +59,7 @@ impl Prog {
     /// it where a reference was held.
     #[inline]
     pub unsafe fn from_raw<'a>(prog: *mut bindings::bpf_prog) -> &'a Self {
+        // INVARIANT: C frees the two together.
         // CAST: `Prog` is transparent over an `Opaque<bpf_prog>`.
         // SAFETY: By the safety requirement.
         unsafe { &*prog.cast::<Self>() }
@@ -64,7 +74,8 @@ impl Prog {
     /// Returns the number that user space knows the program by; zero once it has lost it.
     #[inline]
     pub fn id(&self) -> u32 {
-        // SAFETY: `aux` is valid as long as the program; no more than the value now is wanted.
+        // SAFETY: `aux` is valid by the type invariants. On purpose, this may race with the one
+        // write that there is, of zero.
         unsafe { (&raw const (*(*self.as_ptr()).aux).id).read_volatile() }
     }
 
@@ -77,7 +88,7 @@ impl Prog {
         let mut count = refs.load(Relaxed);
         while count != 0 {
             // Full: as is the increment that tests for zero in C.
-            match refs.cmpxchg(count, count + 1, Full) {
+            match refs.cmpxchg(count, count.wrapping_add(1), Full) {
                 // INVARIANT: The reference was just counted.
                 Ok(_) => return Ok(ProgRef(NonNull::from(self).cast())),
                 Err(now) => count = now,
@@ -89,7 +100,7 @@ impl Prog {
     /// Returns the count of references.
     #[inline]
     fn refs(&self) -> &Atomic<i64> {
-        // SAFETY: `aux` is valid as long as the program, and C accesses the count with atomic
+        // SAFETY: `aux` is valid by the type invariants, and C accesses the count with atomic
         // operations.
         unsafe { Atomic::from_ptr(&raw mut (*(*self.as_ptr()).aux).refcnt.counter) }
     }
@@ -109,6 +120,16 @@ pub struct ProgRef(NonNull<bindings::bpf_prog>);
 unsafe impl Send for ProgRef {}
 // SAFETY: It only gives access to a `Prog`, which is `Sync`.
 unsafe impl Sync for ProgRef {}
+
+impl Deref for ProgRef {
+    type Target = Prog;
+
+    #[inline]
+    fn deref(&self) -> &Prog {
+        // SAFETY: By the type invariants the program is valid as long as `self`.
+        unsafe { Prog::from_raw(self.0.as_ptr()) }
+    }
+}
 
 impl ProgRef {
     /// Takes over a reference that C or [`Self::into_raw`] gave up.
@@ -132,11 +153,8 @@ impl ProgRef {
 impl Clone for ProgRef {
     #[inline]
     fn clone(&self) -> Self {
-        // SAFETY: By the type invariants the program is valid.
-        let refs = unsafe { Prog::from_raw(self.0.as_ptr()) }.refs();
-
         // Relaxed: orders nothing, as our own reference keeps the program.
-        refs.add(1, Relaxed);
+        self.refs().add(1, Relaxed);
         // INVARIANT: The reference was just counted.
         Self(self.0)
     }
@@ -145,8 +163,7 @@ impl Clone for ProgRef {
 impl Drop for ProgRef {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: By the type invariants the program is valid.
-        let refs = unsafe { Prog::from_raw(self.0.as_ptr()) }.refs();
+        let refs = self.refs();
 
         // Relaxed: the exchange fails if this is not the count any more.
         let mut count = refs.load(Relaxed);
@@ -195,7 +212,7 @@ impl Callback {
         self.0.as_ptr()
     }
 
-    /// Calls the function for an element of a map, as timer callbacks are.
+    /// Calls the function for an element of a map, with the map and the element's key and value.
     ///
     /// # Safety
     ///
@@ -205,9 +222,9 @@ impl Callback {
     ///   that stay valid until this returns.
     #[inline]
     pub unsafe fn call(self, map: &super::Map, key: *mut c_void, value: *mut c_void) -> u64 {
-        // SAFETY: All BPF functions have this type, `bpf_callback_t`.
-        let code: unsafe extern "C" fn(u64, u64, u64, u64, u64) -> u64 =
-            unsafe { core::mem::transmute(self.0) };
+        // SAFETY: All BPF functions have this type.
+        let code: bindings::bpf_callback_t = unsafe { core::mem::transmute(self.0) };
+        let Some(code) = code else { return 0 };
 
         // SAFETY: By the type invariants this is a BPF function; the rest is the caller's promise.
         unsafe { code(map.as_ptr() as u64, key as u64, value as u64, 0, 0) }

@@ -7,7 +7,9 @@
 //! reference goes to an `irq_work` first.
 
 use crate::{
-    bindings, container_of, interrupt,
+    bindings,
+    container_of,
+    interrupt,
     irq_work::{
         IrqWork,
         IrqWorkItem, //
@@ -35,7 +37,10 @@ struct LastRef(NonNull<bindings::bpf_prog>);
 // SAFETY: A reference may be dropped on any CPU.
 unsafe impl Send for LastRef {}
 
-const _: () = assert!(size_of::<LlistNode>() <= size_of::<bindings::work_struct>());
+const _: () = assert!(
+    size_of::<LlistNode>() <= size_of::<bindings::work_struct>()
+        && align_of::<LlistNode>() <= align_of::<bindings::work_struct>()
+);
 
 // SAFETY: The node is in memory that by the type invariants is ours, large and aligned enough.
 unsafe impl LlistItem for LastRef {

@@ -3,7 +3,10 @@
 //! Run statistics of programs.
 
 use super::Prog;
-use crate::bindings;
+use crate::{
+    bindings,
+    types::NotThreadSafe, //
+};
 
 /// A run of a program, or of a function in it, that counts in the program's statistics.
 ///
@@ -15,8 +18,9 @@ pub struct Run<'a>(Option<Clocked<'a>>);
 
 struct Clocked<'a> {
     prog: &'a Prog,
-    /// In nanoseconds, of the `sched_clock()`.
+    /// In nanoseconds, of the `sched_clock()`, which only has a meaning on this CPU.
     begin: u64,
+    _on_this_cpu: NotThreadSafe,
 }
 
 impl<'a> Run<'a> {
@@ -32,6 +36,7 @@ impl<'a> Run<'a> {
             prog,
             // SAFETY: Callable in any context.
             begin: unsafe { bindings::sched_clock() },
+            _on_this_cpu: NotThreadSafe,
         }))
     }
 

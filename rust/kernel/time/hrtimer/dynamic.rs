@@ -12,6 +12,8 @@
 //! never waits, and that [`cancel`] fails where it would wait for itself: in the expiry of the same
 //! timer, or in one of several that wait for each other. See [`CancelWait`].
 //!
+//! Not on `PREEMPT_RT`, where an expiry can be preempted, so that it is not known what a CPU does.
+//!
 //! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
 //!
 //! [`HrTimer`]: super::HrTimer
@@ -22,7 +24,7 @@
 //!
 //! ```
 //! use kernel::sync::{atomic::{Atomic, Relaxed}, Completion};
-//! use kernel::time::hrtimer::{dynamic::*, HrTimerRestart};
+//! use kernel::time::hrtimer::dynamic::*;
 //!
 //! #[pin_data]
 //! struct Alarm {
@@ -38,10 +40,9 @@
 //! }
 //!
 //! impl DynHrTimerCallback for Alarm {
-//!     fn run(&self) -> HrTimerRestart {
+//!     fn run(&self) {
 //!         self.cancels_itself.store(self.timer.cancel() != Err(EDEADLK), Relaxed);
 //!         self.rang.complete_all();
-//!         HrTimerRestart::NoRestart
 //!     }
 //! }
 //!
@@ -53,10 +54,10 @@
 //!
 //! assert_eq!(alarm.timer.try_to_cancel(), TryCancel::Inactive);
 //!
-//! // SAFETY: It is the timer of `alarm`, and cancelled below, before that is dropped.
+//! // SAFETY: It is the timer of `alarm`, which is not dropped before it was cancelled below.
 //! unsafe { alarm.timer.start(1_000_000, StartMode::RELATIVE) };
 //! alarm.rang.wait_for_completion();
-//! alarm.timer.cancel()?;
+//! assert_eq!(alarm.timer.cancel(), Ok(false));
 //! assert!(!alarm.cancels_itself.load(Relaxed));
 //! # Ok::<(), Error>(())
 //! ```
@@ -64,6 +65,7 @@
 use super::HrTimerRestart;
 use crate::{
     bindings,
+    interrupt,
     prelude::*,
     sync::{
         atomic::{
@@ -180,11 +182,8 @@ macro_rules! impl_has_dyn_hr_timer {
 
 /// Items that have a timer and are told when it expires.
 pub trait DynHrTimerCallback: HasDynHrTimer + Sync {
-    /// Called in softirq context when the timer expires.
-    ///
-    /// May start the timer again. With [`HrTimerRestart::Restart`] a timer that was not is queued
-    /// for the same expiry as before, so this is only of use together with a way to forward it.
-    fn run(&self) -> HrTimerRestart;
+    /// Called in softirq context when the timer expires. May start the timer again.
+    fn run(&self);
 }
 
 /// A timer whose clock and mode are chosen at run time; a field of the `T` that it calls.
@@ -204,7 +203,7 @@ pub struct DynHrTimer<T> {
 
 // SAFETY: The timer may be used and dropped on any thread.
 unsafe impl<T> Send for DynHrTimer<T> {}
-// SAFETY: The C side locks all operations.
+// SAFETY: The C side locks all that changes the timer; the rest only looks at it.
 unsafe impl<T> Sync for DynHrTimer<T> {}
 
 impl<T: DynHrTimerCallback> DynHrTimer<T> {
@@ -234,7 +233,8 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// Starts the timer, or moves it if it is started; callable with interrupts on or off, but not
     /// from code that may have interrupted the hrtimer core: NMI and hrtimer tracepoints.
     ///
-    /// `expires` is in nanoseconds. An expiry in the past expires at once. On the real-time clock,
+    /// `expires` is in nanoseconds. An expiry in the past expires at once, but one that is negative
+    /// is no time: as if it were too far off, the timer may never expire. On the real-time clock,
     /// `mode` must be absolute or relative as it was for [`Self::new`], else the timer expires at
     /// the wrong time. Orders nothing beyond the lock of the timer's base.
     ///
@@ -242,7 +242,7 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     ///
     /// - `self` must be the field that [`HasDynHrTimer`] names of a `T`.
     /// - That `T` must stay where it is and alive until the timer was cancelled after this call and
-    ///   the callback does not run any more, as [`Self::cancel`] ensures and as the results of
+    ///   the callback does not run any more, as an [`Ok`] of [`Self::cancel`] and the results of
     ///   [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell.
     #[inline]
     pub unsafe fn start(&self, expires: i64, mode: StartMode) {
@@ -271,7 +271,8 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
         CancelWait::scope([self.id()], |wait| self.cancel_in(wait))
     }
 
-    /// Does what [`Self::cancel`] does, in the scope of a wait for this timer.
+    /// Does what [`Self::cancel`] does, in the scope of a wait, which must be for this timer: else
+    /// it may spin for ever.
     #[inline]
     pub fn cancel_in(&self, _wait: &CancelWait) -> bool {
         match self.try_to_cancel() {
@@ -286,7 +287,8 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// in its callback; otherwise it may change while it is read.
     #[inline]
     pub fn expires(&self) -> i64 {
-        // SAFETY: By the type invariants the timer is initialized.
+        // SAFETY: By the type invariants the timer is initialized. On purpose, this may race with a
+        // start, which writes all of the value at once.
         unsafe { (&raw const (*self.timer.get()).node.expires).read_volatile() }
     }
 
@@ -306,10 +308,10 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
 }
 
 /// The identity of a timer: an address that is never dereferenced.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, PartialEq, Eq)]
 pub struct TimerId(*mut bindings::hrtimer);
 
-/// How many timers one [`CancelWait`] can be for.
+/// How many timers one [`CancelWait`] can be for: as many as have been wanted yet.
 const WAIT_FOR: usize = 2;
 
 /// What the expiry that runs on a CPU waits for. Only written on that CPU.
@@ -322,7 +324,7 @@ crate::define_per_cpu! {
 impl WaitsFor {
     fn set(&self, timers: &[TimerId]) {
         for (slot, timer) in self.0.iter().zip(timers) {
-            // Relaxed: see `CancelWait::scope_in_expiry()`.
+            // Relaxed: see `CancelWait::scope_in_softirq()`.
             slot.store(timer.0, Relaxed);
         }
     }
@@ -335,7 +337,7 @@ impl WaitsFor {
     }
 
     fn contains(&self, timer: *mut bindings::hrtimer) -> bool {
-        // Relaxed: see `CancelWait::scope_in_expiry()`.
+        // Relaxed: see `CancelWait::scope_in_softirq()`.
         self.0.iter().any(|slot| slot.load(Relaxed) == timer)
     }
 
@@ -365,31 +367,33 @@ impl CancelWait {
     /// [`EDEADLK`], without calling it, if that could be for ever.
     ///
     /// Only for task and softirq context with interrupts on. Orders what it makes known before all
-    /// that `wait` does. In an expiry, there is one wait at a time: a program that is called in the
-    /// course of a wait cannot begin another, which would hide the outer one.
+    /// that `wait` does. In an expiry, there is one wait at a time: what is called in the course of
+    /// a wait, by tracepoints say, cannot begin another, which would hide the outer one.
     #[inline(always)]
     pub fn scope<const N: usize, R>(
         timers: [TimerId; N],
         wait: impl FnOnce(&Self) -> R,
     ) -> Result<R> {
-        const { assert!(N <= WAIT_FOR) };
+        const { assert!(N > 0 && N <= WAIT_FOR) };
 
-        // SAFETY: Callable in any context.
-        let own = unsafe { bindings::hrtimer_soft_expiring_here() };
-
-        if !own.is_null() {
-            return Self::scope_in_expiry(own, timers, wait);
+        // Where no timer expires.
+        if !interrupt::in_serving_softirq() {
+            // INVARIANT: Not in an expiry.
+            return Ok(wait(&Self(NotThreadSafe)));
         }
-        // INVARIANT: Not in an expiry.
-        Ok(wait(&Self(NotThreadSafe)))
+        Self::scope_in_softirq(timers, wait)
     }
 
     #[cold]
-    fn scope_in_expiry<const N: usize, R>(
-        own: *mut bindings::hrtimer,
+    fn scope_in_softirq<const N: usize, R>(
         timers: [TimerId; N],
         wait: impl FnOnce(&Self) -> R,
     ) -> Result<R> {
+        let own = expiring_here();
+        if own.is_null() {
+            // INVARIANT: Not in an expiry.
+            return Ok(wait(&Self(NotThreadSafe)));
+        }
         // An expiry does not migrate.
         let here = WAITS_FOR.this_cpu();
 
@@ -412,6 +416,14 @@ impl CancelWait {
     }
 }
 
+/// Returns the soft timer that expires on this CPU, or null; only for softirq context.
+// Not inlined, as modules do not know what it looks at.
+#[inline(never)]
+fn expiring_here() -> *mut bindings::hrtimer {
+    // SAFETY: Callable in any context.
+    unsafe { bindings::hrtimer_soft_expiring_here() }
+}
+
 /// # Safety
 ///
 /// Only to be called by the hrtimer core, with the timer of a [`DynHrTimer<T>`] that is the field
@@ -424,5 +436,6 @@ unsafe extern "C" fn expired<T: DynHrTimerCallback>(
     // alive until this returns.
     let item = unsafe { &*T::timer_container_of(timer.cast::<DynHrTimer<T>>()) };
 
-    item.run().into_c()
+    item.run();
+    HrTimerRestart::NoRestart.into_c()
 }
