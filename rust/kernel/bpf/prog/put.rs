@@ -18,7 +18,7 @@ use crate::{
         Llist,
         LlistItem,
         LlistNode, //
-    },
+    }, //
 };
 
 use core::{
@@ -76,16 +76,19 @@ impl Drop for LastRef {
     }
 }
 
-/// The references that wait for the `irq_work`.
+/// The references that wait for the `irq_work` of a CPU.
 struct Waiting {
     refs: Llist<LastRef>,
     work: IrqWork<Waiting>,
 }
 
-static WAITING: Waiting = Waiting {
-    refs: Llist::new(),
-    work: IrqWork::new(),
-};
+// One for each CPU: what is queued on one that goes offline has to wait until it comes back.
+crate::define_per_cpu! {
+    static WAITING: Waiting = Waiting {
+        refs: Llist::new(),
+        work: IrqWork::new(),
+    };
+}
 
 crate::impl_has_irq_work! {
     impl HasIrqWork for Waiting { self.work }
@@ -111,7 +114,11 @@ pub(super) unsafe fn last(prog: NonNull<bindings::bpf_prog>) {
 
     if !interrupt::irqs_disabled() && !interrupt::in_hardirq() {
         drop(last);
-    } else if WAITING.refs.push(last) {
-        IrqWork::queue(&WAITING);
+        return;
+    }
+    let waiting = WAITING.this_cpu();
+
+    if waiting.refs.push(last) {
+        IrqWork::queue(waiting);
     }
 }
