@@ -92,7 +92,7 @@ pub(crate) enum Command {
     Queued,
     /// An operation is pending, and the timer is on a queue or with the drain.
     Pending(Op),
-    /// The timer is dead. Never changes again.
+    /// The timer is dead, and that never changes again; or it is not born yet.
     Dead,
 }
 
@@ -103,6 +103,8 @@ mod word {
     pub(super) const QUEUED: u64 = 1;
     pub(super) const CANCEL: u64 = 2;
     pub(super) const DEAD: u64 = 3;
+    /// A kind of dead from which there is a way.
+    pub(super) const UNBORN: u64 = DEAD | 1 << 3;
     /// With the flags, which are the two bits below, the four modes of starting.
     pub(super) const START: u64 = 4;
 }
@@ -192,9 +194,17 @@ pub(crate) enum Next {
 pub(crate) struct CommandWord(Atomic<i64>);
 
 impl CommandWord {
+    /// Returns the word of a timer on which no operation is possible before its [birth](Self::birth).
     pub(crate) const fn new() -> Self {
+        Self(Atomic::new(word::UNBORN as i64))
+    }
+
+    /// Makes operations possible, unless the timer was killed before. Called once, by who made it.
+    pub(crate) fn birth(&self) {
         // INVARIANT: A new timer is on no queue.
-        Self(Atomic::new(word::IDLE as i64))
+        // Full: pairs with the Acquire in `load()`; who finds the timer alive finds it in an
+        // element that was found in the map before.
+        let _killed = self.0.cmpxchg(word::UNBORN as i64, word::IDLE as i64, Full);
     }
 
     #[inline]
@@ -212,7 +222,18 @@ impl CommandWord {
 
     #[inline]
     pub(crate) fn is_dead(&self) -> bool {
-        self.load() == word::DEAD
+        self.load() & word::KIND == word::DEAD
+    }
+
+    /// Checks that the timer is alive: [`ENOENT`] if it is dead, [`EINVAL`] if it is not born.
+    #[inline]
+    pub(crate) fn check_alive(&self) -> Result {
+        let raw = self.load();
+
+        if raw & word::KIND == word::DEAD {
+            return Err(not_alive(raw));
+        }
+        Ok(())
     }
 
     /// Returns whether nothing is pending, the timer on no queue, and not dead.
@@ -221,12 +242,12 @@ impl CommandWord {
         self.load() == word::IDLE
     }
 
-    /// Leaves `op` to the drain, in place of what is pending; [`ENOENT`] if the timer is dead.
+    /// Leaves `op` to the drain, in place of what is pending; fails as [`Self::check_alive`] does.
     pub(crate) fn post(&self, op: Op) -> Result<Handover> {
         loop {
             let raw = self.load();
             let handover = match Command::decode(raw) {
-                Command::Dead => return Err(ENOENT),
+                Command::Dead => return Err(not_alive(raw)),
                 Command::Idle => Handover::Caller,
                 Command::Queued | Command::Pending(_) => Handover::Drain,
             };
@@ -238,7 +259,7 @@ impl CommandWord {
     }
 
     /// Takes back what is pending, before something newer is done at once, so that the older does
-    /// not undo the newer; [`ENOENT`] if the timer is dead.
+    /// not undo the newer; fails as [`Self::check_alive`] does.
     #[cold]
     pub(crate) fn supersede(&self) -> Result<Standing> {
         loop {
@@ -246,7 +267,7 @@ impl CommandWord {
             match Command::decode(raw) {
                 Command::Idle => return Ok(Standing::Idle),
                 Command::Queued => return Ok(Standing::Queued(None)),
-                Command::Dead => return Err(ENOENT),
+                Command::Dead => return Err(not_alive(raw)),
                 Command::Pending(op) => {
                     if self.change(raw, Command::Queued) {
                         return Ok(Standing::Queued(Some(op)));
@@ -262,8 +283,8 @@ impl CommandWord {
         // undone by the cancellations that follow this (R1).
         let old = self.0.xchg(word::DEAD as i64, Full) as u64;
 
-        match Command::decode(old) {
-            Command::Idle => Handover::Caller,
+        match old {
+            word::IDLE | word::UNBORN => Handover::Caller,
             _ => Handover::Drain,
         }
     }
@@ -295,10 +316,27 @@ impl CommandWord {
     }
 }
 
+/// Says of a word of the kind `DEAD` what it means for an operation.
+#[cold]
+fn not_alive(raw: u64) -> Error {
+    if raw == word::UNBORN {
+        EINVAL
+    } else {
+        ENOENT
+    }
+}
+
 #[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
 #[kunit_tests(bpf_timer_command)]
 mod tests {
     use super::*;
+
+    fn born() -> CommandWord {
+        let word = CommandWord::new();
+
+        word.birth();
+        word
+    }
 
     fn start(nsecs: u64, absolute: bool, pinned: bool) -> Op {
         let absolute = if absolute { Start::ABSOLUTE } else { 0 };
@@ -352,7 +390,7 @@ mod tests {
 
     #[test]
     fn first_post_queues_and_last_wins() {
-        let word = CommandWord::new();
+        let word = born();
 
         assert_eq!(word.post(start(8, false, false)), Ok(Handover::Caller));
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Drain));
@@ -367,7 +405,7 @@ mod tests {
 
     #[test]
     fn direct_operations_supersede() {
-        let word = CommandWord::new();
+        let word = born();
 
         assert_eq!(word.supersede(), Ok(Standing::Idle));
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
@@ -381,8 +419,30 @@ mod tests {
     }
 
     #[test]
-    fn dead_is_final() {
+    fn nothing_is_done_before_birth() {
         let word = CommandWord::new();
+
+        assert!(word.is_dead());
+        assert_eq!(word.check_alive(), Err(EINVAL));
+        assert_eq!(word.post(Op::Cancel), Err(EINVAL));
+        assert_eq!(word.supersede(), Err(EINVAL));
+        word.birth();
+        assert!(word.is_idle());
+        assert_eq!(word.check_alive(), Ok(()));
+    }
+
+    #[test]
+    fn who_dies_before_birth_is_not_born() {
+        let word = CommandWord::new();
+
+        assert_eq!(word.kill(), Handover::Caller);
+        word.birth();
+        assert_eq!(word.check_alive(), Err(ENOENT));
+    }
+
+    #[test]
+    fn dead_is_final() {
+        let word = born();
 
         assert!(!word.is_dead());
         assert_eq!(word.kill(), Handover::Caller);
@@ -396,14 +456,14 @@ mod tests {
 
     #[test]
     fn death_on_a_queue_is_left_to_the_drain() {
-        let word = CommandWord::new();
+        let word = born();
 
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
         assert_eq!(word.kill(), Handover::Drain);
         assert_eq!(word.take(), None);
         assert_eq!(word.finish(), Next::Bury);
 
-        let word = CommandWord::new();
+        let word = born();
         assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
         assert_eq!(word.take(), Some(Op::Cancel));
         assert_eq!(word.kill(), Handover::Drain);

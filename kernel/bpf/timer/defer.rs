@@ -102,12 +102,17 @@ impl Queued {
     }
 }
 
+/// How much NMIs may leave in drains that follow each other, each disturbed by one.
+const MOST_LEFT_BY_NMI: u32 = 8;
+
 /// The queue of a CPU.
 struct Queue {
     timers: Llist<Queued>,
     work: IrqWork<Queue>,
     /// Whether the drain is at work. Only written on this CPU, as is what follows.
     draining: Atomic<bool>,
+    /// How much NMIs have left in drains one after the other; see [`Queue::would_feed_itself`].
+    left_by_nmi: Atomic<u32>,
     /// The timer whose operation the drain has taken and not finished.
     doing: Atomic<*mut Timer>,
 }
@@ -117,6 +122,7 @@ kernel::define_per_cpu! {
         timers: Llist::new(),
         work: IrqWork::new(),
         draining: Atomic::new(false),
+        left_by_nmi: Atomic::new(0),
         doing: Atomic::new(ptr::null_mut()),
     };
 }
@@ -127,10 +133,17 @@ kernel::impl_has_irq_work! {
 
 impl IrqWorkItem for Queue {
     fn run(&'static self) {
-        // Relaxed: only read on this CPU.
+        // Relaxed, all of them: only accessed on this CPU.
+        let left_by_nmi = self.left_by_nmi.load(Relaxed);
+
         self.draining.store(true, Relaxed);
         self.timers.take_all().for_each(|timer| timer.process(self));
         self.draining.store(false, Relaxed);
+
+        // This one was not disturbed.
+        if self.left_by_nmi.load(Relaxed) == left_by_nmi {
+            self.left_by_nmi.store(0, Relaxed);
+        }
     }
 }
 
@@ -143,10 +156,25 @@ impl Queue {
     }
 
     /// Returns whether an operation issued here comes from the drain of this CPU, by way of a
-    /// tracepoint on what it does.
+    /// tracepoint or probe on what it does.
+    ///
+    /// An NMI comes by itself, but breakpoints, and with them probes, are NMIs too. So NMIs may
+    /// leave something while the drain is at work, but not so often as to keep it at work.
     fn would_feed_itself(&self) -> bool {
-        // Relaxed: only written on this CPU. An NMI is not caused by the drain.
-        self.draining.load(Relaxed) && !interrupt::in_nmi()
+        // Relaxed, all of them: only accessed on this CPU.
+        if !self.draining.load(Relaxed) {
+            return false;
+        }
+        if !interrupt::in_nmi() {
+            return true;
+        }
+        let left_by_nmi = self.left_by_nmi.load(Relaxed);
+
+        if left_by_nmi == MOST_LEFT_BY_NMI {
+            return true;
+        }
+        self.left_by_nmi.store(left_by_nmi + 1, Relaxed);
+        false
     }
 }
 

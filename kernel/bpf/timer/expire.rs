@@ -4,7 +4,8 @@
 
 use crate::{
     timer::Timer,
-    trace, //
+    trace,
+    wall::Which, //
 };
 
 use kernel::{
@@ -19,7 +20,7 @@ impl DynHrTimerCallback for Timer {
     fn run(&self) {
         match self.wall() {
             None => self.expire(&self.hrtimer),
-            Some(wall) => wall.expire(&self.hrtimer),
+            Some(wall) => wall.expire(&self.hrtimer, Which::Relative),
         }
     }
 }
@@ -31,17 +32,22 @@ impl Timer {
         let Some(callback) = self.callback.get() else {
             return;
         };
-        // R1: Dead is final, so a callback that begins here began before the death.
+        // R1: Dead is final, so a callback that begins here does so within the grace period after
+        // the death.
         let Ok(map) = self.map() else {
             return;
         };
         // Where the walk over the elements has not been, or will not go, as the element is not in
-        // the map any more: let go of the program, which may be all that keeps the map.
-        if !map.has_user_refs() {
+        // the map any more: let go of the program, which may be all that keeps the map. Only in
+        // resizable hashes is a timer made in such an element (H7); with the element in the map,
+        // its memory is not freed before this expiry ends.
+        let value = self.value();
+        // SAFETY: It is a hash; by the type invariants of `Timer`, but for the moment in which the
+        // memory of a deleted element is freed.
+        if !map.has_user_refs() || map.is_resizable_hash() && !unsafe { map.finds(value) } {
             self.callback.clear();
             return;
         }
-        let value = self.value();
         let mut index = 0;
 
         // By the type invariants of `Timer` this is the value of an element of the map.

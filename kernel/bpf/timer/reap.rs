@@ -90,7 +90,9 @@ impl Detached {
     }
 
     /// Leaves the timer to the slot that it was put into.
-    pub(crate) fn into_slot(self) {}
+    pub(crate) fn into_slot(self) -> NonNull<Timer> {
+        self.0
+    }
 
     /// Frees a timer that was never in a slot.
     pub(crate) fn discard(self) {

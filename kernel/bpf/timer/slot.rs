@@ -74,7 +74,7 @@ impl Slot {
     /// Returns the timer; [`EINVAL`] if there is none.
     #[inline]
     pub(crate) fn timer(&self) -> Result<&Timer> {
-        // Acquire: pairs with the cmpxchg in `init()`.
+        // Acquire: pairs with the cmpxchg in `make_timer()`.
         let timer = NonNull::new(self.timer.load(Acquire)).ok_or(EINVAL)?;
 
         // SAFETY: By the type invariants we are in a read-side section, and a timer that was in its
@@ -130,7 +130,7 @@ impl Slot {
             timer.discard();
             return Err(EBUSY);
         }
-        timer.into_slot();
+        let timer = timer.into_slot();
 
         // R3: Pairs with the full barrier of the atomic_dec_and_test() of `usercnt`, after which
         // the release looks into the slots, and with the one in `cancel_and_free()`. Either those
@@ -140,11 +140,16 @@ impl Slot {
             self.cancel_and_free();
             return Err(EPERM);
         }
-        // SAFETY: By the safety requirement and the type invariants.
-        if unsafe { map.lacks_element(value) } {
+        // In a resizable hash the timer is left to the next owner of the element, if there is one.
+        // SAFETY: It is a hash; by the safety requirement and the type invariants.
+        if map.is_hash() && !unsafe { map.finds(value) } {
             self.cancel_and_free();
             return Err(ENOENT);
         }
+        // Not before: nobody can have armed a timer that nobody would cancel.
+        // SAFETY: By the type invariants we are in a read-side section, and the timer was in the
+        // slot in it (R6).
+        unsafe { timer.as_ref() }.command.birth();
         Ok(())
     }
 
@@ -160,7 +165,7 @@ impl Slot {
             return;
         }
         // Full: of several who come here at once one gets the timer. Pairs with the cmpxchg in
-        // `init()`.
+        // `make_timer()`.
         let timer = self.timer.xchg(ptr::null_mut(), Full);
 
         if let Some(timer) = NonNull::new(timer) {

@@ -51,6 +51,8 @@ use kernel::{
 ///   after a grace period. The map is not used to free the timer.
 /// - `home` names the value of the element of the map in which the timer's slot is. It is used by
 ///   callbacks, none of which begins after the grace period that follows the timer's death.
+/// - If a timer is made in an element of a resizable hash that was deleted, it dies when the element
+///   is freed, with no grace period after. What its expiry does about that is said there.
 /// - If `home` says so, the timer is the first field of a [`WallTimer`].
 #[pin_data]
 #[repr(C)]
@@ -141,14 +143,13 @@ impl Timer {
         })
     }
 
-    /// Returns the map that the timer belongs to; [`ENOENT`] if the timer is dead.
+    /// Returns the map that the timer belongs to; [`ENOENT`] if the timer is dead, [`EINVAL`] if it
+    /// is being made.
     #[inline]
     pub(crate) fn map(&self) -> Result<&Map> {
         let map = self.links.map();
 
-        if self.command.is_dead() {
-            return Err(ENOENT);
-        }
+        self.command.check_alive()?;
         // SAFETY: The timer was alive after the pointer was read, so that is the map; it is valid
         // by the type invariants.
         Ok(unsafe { &*map })

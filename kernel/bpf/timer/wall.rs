@@ -29,9 +29,18 @@ use kernel::{
 
 /// Which of the two hrtimers.
 #[derive(Copy, Clone, PartialEq, Eq)]
-enum Which {
+pub(crate) enum Which {
     Relative,
     Absolute,
+}
+
+impl Which {
+    fn mode(self) -> StartMode {
+        match self {
+            Which::Relative => StartMode::RELATIVE,
+            Which::Absolute => StartMode::ABSOLUTE,
+        }
+    }
 }
 
 /// A timer on the real-time clock.
@@ -65,7 +74,7 @@ kernel::impl_has_dyn_hr_timer! {
 
 impl DynHrTimerCallback for WallTimer {
     fn run(&self) {
-        self.expire(&self.absolute);
+        self.expire(&self.absolute, Which::Absolute);
     }
 }
 
@@ -98,6 +107,8 @@ impl WallTimer {
         let expires = start.nsecs as i64;
         let mut state = self.state.lock();
 
+        // What has expired while the callback runs is moved, too.
+        state.again = false;
         // SAFETY: By the safety requirement.
         unsafe {
             if start.is_absolute() {
@@ -110,9 +121,9 @@ impl WallTimer {
         }
     }
 
-    /// Calls the callback for one of the hrtimers, unless it runs for the other, which then calls
-    /// it again.
-    pub(crate) fn expire<T: DynHrTimerCallback>(&self, hrtimer: &DynHrTimer<T>) {
+    /// Calls the callback for one of the hrtimers, unless it runs for the other, which then expires
+    /// again.
+    pub(crate) fn expire<T: DynHrTimerCallback>(&self, hrtimer: &DynHrTimer<T>, which: Which) {
         {
             let mut state = self.state.lock();
 
@@ -123,15 +134,15 @@ impl WallTimer {
             }
             state.running = true;
         }
-        loop {
-            self.timer.expire(hrtimer);
+        self.timer.expire(hrtimer);
 
-            let mut state = self.state.lock();
-            if !state.again {
-                state.running = false;
-                return;
-            }
-            state.again = false;
+        let mut state = self.state.lock();
+        state.running = false;
+        // By way of the hrtimer core, which does other things in between.
+        if core::mem::take(&mut state.again) {
+            state.parked.take_if(|parked| *parked == which);
+            // SAFETY: A running expiry keeps the timer, and whoever frees it cancels this after it.
+            unsafe { hrtimer.start(0, which.mode()) };
         }
     }
 
@@ -177,13 +188,18 @@ impl WallTimer {
 
     /// Cancels both and waits for the callback; returns whether one was armed.
     fn cancel_in(&self, wait: &CancelWait) -> bool {
-        // A callback that runs may start either, until both were waited for.
-        let armed = self.disarm() == TryCancel::Cancelled;
-        let relative = self.cancel_relative_in(wait);
-        let absolute = self.cancel_absolute_in(wait);
-        let again = self.cancel_relative_in(wait);
+        let mut armed = false;
 
-        armed || relative || absolute || again
+        // A callback that runs may start either, so go on until neither runs nor is armed at once.
+        loop {
+            match self.disarm() {
+                TryCancel::Running => {
+                    armed |= self.cancel_relative_in(wait);
+                    armed |= self.cancel_absolute_in(wait);
+                }
+                outcome => return armed || outcome == TryCancel::Cancelled,
+            }
+        }
     }
 
     fn cancel_relative_in(&self, wait: &CancelWait) -> bool {

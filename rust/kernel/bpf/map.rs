@@ -106,25 +106,35 @@ impl Map {
         core::ptr::from_mut(index).cast()
     }
 
-    /// Returns whether the map is sure not to have an element any more: whether it is a hash and
-    /// another element, or none, is found by the key that stands with `value`.
+    /// Returns whether the map is a hash of a fixed size, be it with LRU eviction.
+    #[inline]
+    pub fn is_hash(&self) -> bool {
+        // SAFETY: The field is constant while the map lives.
+        let kind = unsafe { (*self.as_ptr()).map_type };
+
+        kind == bindings::bpf_map_type_BPF_MAP_TYPE_HASH
+            || kind == bindings::bpf_map_type_BPF_MAP_TYPE_LRU_HASH
+    }
+
+    /// Returns whether the map is a resizable hash.
+    #[inline]
+    pub fn is_resizable_hash(&self) -> bool {
+        // SAFETY: The field is constant while the map lives.
+        unsafe { (*self.as_ptr()).map_type == bindings::bpf_map_type_BPF_MAP_TYPE_RHASH }
+    }
+
+    /// Returns whether the map finds the element that has `value`, by the key that stands with it.
     ///
-    /// Callable in any context. Gives no memory ordering. Resizable hashes are not looked into.
+    /// Callable in any context. Gives no memory ordering.
     ///
     /// # Safety
     ///
+    /// - This must be a hash, resizable or not.
     /// - `value` must be the value of an element of this map, which is not a per-CPU one.
     /// - The caller must be in a read-side section of RCU or RCU Tasks Trace in which the element,
     ///   if it is not in the map any more, is not freed.
-    pub unsafe fn lacks_element(&self, value: *mut c_void) -> bool {
+    pub unsafe fn finds(&self, value: *mut c_void) -> bool {
         let map = self.as_ptr();
-
-        // SAFETY: The field is constant while the map lives.
-        match unsafe { (*map).map_type } {
-            bindings::bpf_map_type_BPF_MAP_TYPE_HASH
-            | bindings::bpf_map_type_BPF_MAP_TYPE_LRU_HASH => {}
-            _ => return false,
-        }
         let key = self.key_of_value(value, &mut 0);
         // SAFETY: The operations of a map are constant. What does not count as a use of the
         // element, where that makes a difference, goes first.
@@ -135,7 +145,7 @@ impl Map {
 
         // SAFETY: Hashes are looked up in without a lock, in any context; the key is valid, by the
         // safety requirements, and who writes another there knows of such readers.
-        lookup.is_some_and(|lookup| unsafe { lookup(map, key) } != value)
+        lookup.is_some_and(|lookup| unsafe { lookup(map, key) } == value)
     }
 
     /// Allocates memory that is charged to the memory cgroup that the map is charged to. Callable

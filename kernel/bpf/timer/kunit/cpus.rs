@@ -289,4 +289,56 @@ mod tests {
             expect(place.note(3).load(Relaxed) == 1, c"after the first")
         })
     }
+
+    #[test]
+    fn wall_clock_timer_that_expired_beside_its_callback_can_be_moved() -> Result {
+        with_two_cpus(|| {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+
+            fixture.prepare(place, REALTIME);
+            place.on_expiry(|place| {
+                place.note(0).store(1, Release);
+                spin_until_set(place.note(1));
+            });
+            run_there(place)?;
+            place.start(1, ABSOLUTE | PINNED);
+            place.settle();
+            place.start(LATER, 0);
+            place.note(1).store(1, Release);
+            expect(place.wait_for(1) == 1, c"it runs")?;
+            expect(place.settle() == 1, c"once")?;
+            expect(place.cancel() == 1, c"and is armed")
+        })
+    }
+
+    #[test]
+    fn wall_clock_cancel_outlasts_a_callback_that_changes_bases() -> Result {
+        with_two_cpus(|| {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+
+            fixture.prepare(place, REALTIME);
+            place.on_expiry(|place| {
+                Fixture::of(&place).set_callback(place, 0);
+                if place.note(1).fetch_add(1, Relaxed) % 2 == 0 {
+                    place.start(1, ABSOLUTE | PINNED);
+                } else {
+                    place.start(0, PINNED);
+                }
+                place.note(0).store(1, Release);
+            });
+            for _ in 0..200 {
+                fixture.set_callback(place, 0);
+                place.note(0).store(0, Relaxed);
+                run_there(place)?;
+                place.cancel();
+
+                let runs = place.runs();
+                udelay(Delta::from_millis(1));
+                expect(place.runs() == runs, c"it is cancelled")?;
+            }
+            Ok(())
+        })
+    }
 }

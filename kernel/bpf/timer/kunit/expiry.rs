@@ -44,6 +44,22 @@ mod tests {
     }
 
     #[test]
+    fn expiry_does_not_call_with_a_deleted_element() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        // In other hashes there is no such timer.
+        fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_RHASH, 4);
+        fixture.delete_element();
+        fixture.prepare(place, MONOTONIC);
+        assert_eq!(fixture.prog_refs(0), 2);
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(fixture.wait_for_prog_refs(0, 1), 1);
+        assert_eq!(place.settle(), 0);
+        Ok(())
+    }
+
+    #[test]
     fn expiry_calls_with_the_index_of_an_array() -> Result {
         let fixture = Fixture::new()?;
         fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY, 4);

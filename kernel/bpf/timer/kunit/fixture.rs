@@ -137,6 +137,13 @@ impl Fixture {
         Ok(fixture)
     }
 
+    /// Returns the fixture of a callback that runs.
+    pub(super) fn of(place: &Place) -> &Self {
+        // CAST: A fixture begins with its map.
+        // SAFETY: The callback got the map, and the test keeps the fixture until it is through.
+        unsafe { &*(place.value().map.load(Relaxed) as *const Self) }
+    }
+
     /// Returns a map with a timer that has a callback.
     pub(super) fn with_timer() -> Result<(KBox<Self>, Place)> {
         let fixture = Self::new()?;
