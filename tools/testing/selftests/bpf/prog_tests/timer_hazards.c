@@ -194,20 +194,55 @@ static void breed(void *arg)
 	unpin(&cpus);
 }
 
-static void test_starts_that_start_more(void)
+/* Starts timers that @start_more starts more of, on what starting does. */
+static void check_starts_end(struct timer_hazards *skel, struct bpf_link *start_more)
+{
+	if (!ASSERT_OK_PTR(start_more, "attach"))
+		return;
+	ASSERT_LT(longest_silence(breed, skel), MAX_SILENCE, "silence");
+	ASSERT_GT(skel->bss->bred, 0, "started");
+	ASSERT_GT(skel->bss->refused, 0, "refused");
+	bpf_link__destroy(start_more);
+}
+
+/* On the instruction after that with which functions begin, which ftrace does not serve. */
+static struct bpf_link *attach_probe(const struct bpf_program *prog, const char *function)
+{
+	LIBBPF_OPTS(bpf_kprobe_opts, opts, .offset = 5);
+	struct bpf_link *link = bpf_program__attach_kprobe_opts(prog, function, &opts);
+
+	if (link)
+		return link;
+	/* Which an ENDBR may precede. */
+	opts.offset = 9;
+	return bpf_program__attach_kprobe_opts(prog, function, &opts);
+}
+
+#define OPTIMIZATION "/proc/sys/debug/kprobes-optimization"
+
+static void test_starts_that_start_more(bool in_probe)
 {
 	struct timer_hazards *skel = load_timers(timer_hazards);
-	struct bpf_link *link = NULL;
 
 	if (!skel)
 		return;
-	if (init(skel, 0, CLOCK_MONOTONIC) && init(skel, 1, CLOCK_MONOTONIC) &&
-	    init(skel, 2, CLOCK_MONOTONIC) && attach(skel->progs.start_two_more, &link)) {
-		ASSERT_LT(longest_silence(breed, skel), MAX_SILENCE, "silence");
-		ASSERT_GT(skel->bss->bred, 0, "started");
-		ASSERT_GT(skel->bss->refused, 0, "refused");
+	if (!init(skel, 0, CLOCK_MONOTONIC) || !init(skel, 1, CLOCK_MONOTONIC) ||
+	    !init(skel, 2, CLOCK_MONOTONIC))
+		goto out;
+	if (!in_probe) {
+		check_starts_end(skel, bpf_program__attach(skel->progs.start_two_more));
+		goto out;
 	}
-	bpf_link__destroy(link);
+#ifdef __x86_64__
+	/* A probe that is a jump is no NMI. */
+	write_sysctl(OPTIMIZATION, "0");
+	check_starts_end(skel, attach_probe(skel->progs.start_two_more_in_probe,
+					    "hrtimer_start_range_ns"));
+	write_sysctl(OPTIMIZATION, "1");
+#else
+	test__skip();
+#endif
+out:
 	timer_hazards__destroy(skel);
 }
 
@@ -425,6 +460,25 @@ static void test_stale_element_leaves_nothing(void)
 		check_stale(skel, skel->maps.rhash, skel->progs.arm_deleted_rhash, 0, "rhash");
 }
 
+/* The element may be freed while a callback has it. */
+static void test_stale_element_is_not_called_with(void)
+{
+	struct timer_hazards_maps *skel = load_maps(NSEC_PER_MSEC);
+	struct locked_elem elem = {};
+	__u32 key = 1;
+
+	if (!skel)
+		return;
+	if (ASSERT_OK(bpf_map_update_elem(bpf_map__fd(skel->maps.rhash), &key, &elem, BPF_ANY),
+		      "update") &&
+	    ASSERT_OK(run(skel->progs.arm_deleted_rhash), "run") &&
+	    ASSERT_OK(skel->bss->err, "arm")) {
+		usleep(100000);
+		ASSERT_EQ(skel->bss->runs, 0, "runs");
+	}
+	timer_hazards_maps__destroy(skel);
+}
+
 static void test_callbacks_count_as_runs(void)
 {
 	struct timer_hazards *skel = load_timers(timer_hazards);
@@ -502,7 +556,9 @@ void serial_test_timer_hazards(void)
 	if (test__start_subtest("h1_cancel_each_other_at_expiry"))
 		test_cancel_each_other_at_expiry();
 	if (test__start_subtest("h2_starts_that_start_more"))
-		test_starts_that_start_more();
+		test_starts_that_start_more(false);
+	if (test__start_subtest("h2_probes_that_start_more"))
+		test_starts_that_start_more(true);
 	if (test__start_subtest("h3_wall_clock"))
 		test_wall_clock();
 	if (test__start_subtest("h4_newest_wins_over_deferred"))
@@ -515,6 +571,8 @@ void serial_test_timer_hazards(void)
 		test_set_callback_needs_user();
 	if (test__start_subtest("h7_stale_element_leaves_nothing"))
 		test_stale_element_leaves_nothing();
+	if (test__start_subtest("h7_stale_element_is_not_called_with"))
+		test_stale_element_is_not_called_with();
 	if (test__start_subtest("h8_callbacks_count_as_runs"))
 		test_callbacks_count_as_runs();
 	if (test__start_subtest("h9_locked_update_cancels"))

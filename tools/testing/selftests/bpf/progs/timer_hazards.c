@@ -202,6 +202,17 @@ int BPF_PROG(start_two_more, struct hrtimer *hrtimer)
 	return 0;
 }
 
+/* The same in a probe that is a breakpoint, which on some architectures is an NMI. */
+SEC("kprobe")
+int start_two_more_in_probe(void *ctx)
+{
+	if (breeding) {
+		breed(1);
+		breed(2);
+	}
+	return 0;
+}
+
 /*
  * On one CPU a start is left for later, since interrupts are off; on another it
  * is overtaken by a newer cancellation.
