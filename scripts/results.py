@@ -80,6 +80,29 @@ def read_progs(text, expected):
     return results
 
 
+# "#0/p what it is about OK"; more may follow.
+VERIFIER_LINE = re.compile(r"#\d+/([pu]) (.*) (OK|FAIL|SKIP)\b")
+VERIFIER_SUMMARY = re.compile(r"Summary: (\d+) PASSED, (\d+) SKIPPED, (\d+) FAILED$")
+
+
+def read_verifier(text):
+    """test_verifier's lines; what it has to say of a failure follows."""
+    results, summary = [], None
+    lines = text.splitlines()
+    for line in lines:
+        summary = VERIFIER_SUMMARY.match(line) or summary
+        if match := VERIFIER_LINE.match(line):
+            results.append(Result(f"test_verifier/{match[2]}/{match[1]}", PROGS_STATUS[match[3]]))
+        elif results and results[-1].status == FAIL:
+            results[-1].log.append(line)
+    passed, failed, skipped = count(results)
+    if exit_status(lines) not in (0, 1) or not summary:
+        results.append(broken("test_verifier did not come to its end", lines))
+    elif not results or tuple(map(int, summary.groups())) != (passed, skipped, failed):
+        results.append(broken("the results are not those that test_verifier counted", lines))
+    return results
+
+
 KTAP_LINE = re.compile(r"(ok|not ok) \d+ (?:- )?(.*?)(?: # (SKIP|TODO)\b ?(.*))?$")
 KTAP_PLAN = re.compile(r"1\.\.(\d+)$")
 

@@ -67,6 +67,24 @@ class Progs(unittest.TestCase):
         self.assertIn("not those", res.read_progs(text, NAMES)[-1].log[0])
 
 
+class Verifier(unittest.TestCase):
+    TEXT = ("#0/u one: two SKIP\n#0/p one: two OK\n#1/p three FAIL\nUnexpected success to load!\n"
+            "Summary: 1 PASSED, 1 SKIPPED, 1 FAILED\nexit status 1\n")
+
+    def test_results(self):
+        results = res.read_verifier(self.TEXT)
+        self.assertEqual(statuses(results), [("test_verifier/one: two/u", "skip"),
+                                             ("test_verifier/one: two/p", "pass"),
+                                             ("test_verifier/three/p", "fail")])
+        self.assertIn("Unexpected success to load!", results[2].log)
+
+    def test_broken(self):
+        for text in ("", "exit status 0\n", self.TEXT.replace("1 FAILED", "2 FAILED"),
+                     self.TEXT.replace("exit status 1", "exit status 139"),
+                     "Summary: 0 PASSED, 0 SKIPPED, 0 FAILED\nexit status 0\n"):
+            self.assertEqual(statuses(res.read_verifier(text))[-1], ("(run)", "fail"), text)
+
+
 class Ktap(unittest.TestCase):
     def test_results(self):
         results = res.read_ktap(KTAP)

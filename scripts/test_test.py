@@ -22,6 +22,7 @@ report = [arg for arg in sys.argv if arg.startswith("--json=")][0].split("=")[1]
 shutil.copy(os.environ["FAKE"] + "/report", report)
 """
 OUTPUT = "#1 timer:OK\nSummary: 1/0 PASSED, 0 SKIPPED, 0/0 FAILED\nexit status 0\n"
+VERIFIER = "test_verifier:\n#0/p a OK\nSummary: 1 PASSED, 0 SKIPPED, 0 FAILED\nexit status 0\n"
 KTAP = "KTAP version 1\n1..2\nok 1 a\nok 2 b # SKIP why\nexit status 0\n"
 REPORT = json.dumps({"name": "", "sub_groups": [], "misc": {"errors": 0},
                      "test_cases": [{"name": "a", "status": "PASS"}]})
@@ -36,7 +37,7 @@ class Whole(unittest.TestCase):
             shutil.copy(f"{HERE}/{path}", f"{self.fake}/scripts/")
         self.program("scripts/vm", VM)
         self.program("scripts/source", '#!/bin/sh\necho "$FAKE/tree"\n')
-        self.program("scripts/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer >"$2/tests.txt"\n')
+        self.program("scripts/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer | tee "$2/tests.txt" >"$2/own.txt"\n')
         self.program("tree/tools/testing/kunit/kunit.py", KUNIT)
         for flavor in ("rust", "c"):
             self.program(f"build/{flavor}/.built", "")
@@ -62,8 +63,10 @@ class Whole(unittest.TestCase):
         return done.returncode, last.removesuffix(": build/results/index.html")
 
     def test_passes(self):
-        self.assertEqual(self.run_test("upstream"), (0, "1 passed, 0 failed, 0 skipped"))
+        self.assertEqual(self.run_test("selftests"), (0, "1 passed, 0 failed, 0 skipped"))
         self.assertEqual(self.run_test("kunit"), (0, "1 passed, 0 failed, 0 skipped"))
+        self.say(output=OUTPUT + VERIFIER)
+        self.assertEqual(self.run_test("upstream"), (0, "2 passed, 0 failed, 0 skipped"))
         self.say(output=KTAP)
         self.assertEqual(self.run_test("sample"), (0, "1 passed, 0 failed, 1 skipped"))
         with open(f"{self.fake}/build/results/rust/sample.ktap", encoding="ascii") as file:
@@ -72,7 +75,7 @@ class Whole(unittest.TestCase):
     def test_the_page_shows_failures(self):
         self.say(output="log <&>\n" + OUTPUT.replace(":OK", ":FAIL").replace("1/0", "0/0").replace("0/0 F", "1/0 F")
                  .replace("status 0", "status 1"), console="the <console>\n")
-        self.assertEqual(self.run_test("--cpus", "4", "upstream")[0], 1)
+        self.assertEqual(self.run_test("--cpus", "4", "selftests")[0], 1)
         with open(f"{self.fake}/build/results/index.html", encoding="utf-8") as file:
             page = file.read()
         for text in ("rust-4cpu", "1 failed", "log &lt;&amp;&gt;", "the &lt;console&gt;"):
@@ -81,18 +84,18 @@ class Whole(unittest.TestCase):
     def test_every_way_the_vm_fails(self):
         for status in ("124", "125", "126", "1"):
             self.say(status=status)
-            for suite in ("upstream", "kunit"):
+            for suite in ("selftests", "kunit"):
                 self.assertEqual(self.run_test(suite), (1, "1 passed, 1 failed, 0 skipped"))
                 self.assertIn("FAILED: ", self.out)
 
     def test_no_boot_leaves_no_results_of_before(self):
-        self.assertEqual(self.run_test("kunit", "upstream")[0], 0)
+        self.assertEqual(self.run_test("kunit", "selftests")[0], 0)
         self.say(status="125", output="", report="")
-        self.assertEqual(self.run_test("kunit", "upstream"), (1, "0 passed, 4 failed, 0 skipped"))
+        self.assertEqual(self.run_test("kunit", "selftests"), (1, "0 passed, 4 failed, 0 skipped"))
 
     def test_build_failure(self):
         self.program("scripts/selftests", "#!/bin/sh\nexit 1\n")
-        self.assertEqual(self.run_test("upstream"), (1, "0 passed, 1 failed, 0 skipped"))
+        self.assertEqual(self.run_test("selftests"), (1, "0 passed, 1 failed, 0 skipped"))
 
     def test_only_skips_is_no_success(self):
         self.say(output="KTAP version 1\n1..1\nok 1 a # SKIP why\nexit status 0\n")
@@ -110,22 +113,22 @@ class Whole(unittest.TestCase):
         self.say(output=failed, **{"scripts/upstream-expect.txt": "repeat timer slow\n"})
         os.mkdir(f"{self.fake}/again")
         self.say(**{"again/console": "", "again/output": OUTPUT, "again/status": "0"})
-        self.assertEqual(self.run_test("upstream"), (0, "1 passed, 0 failed, 0 skipped"))
-        self.assertIn("passed: upstream, rust: timer: in the repeat only: slow", self.out)
+        self.assertEqual(self.run_test("selftests"), (0, "1 passed, 0 failed, 0 skipped"))
+        self.assertIn("passed: selftests, rust: timer: in the repeat only: slow", self.out)
         self.say(**{"again/output": failed})
-        self.assertEqual(self.run_test("upstream"), (1, "0 passed, 1 failed, 0 skipped"))
+        self.assertEqual(self.run_test("selftests"), (1, "0 passed, 1 failed, 0 skipped"))
         self.say(**{"again/output": OUTPUT, "again/status": "126"})
-        self.assertEqual(self.run_test("upstream"), (1, "1 passed, 1 failed, 0 skipped"))
+        self.assertEqual(self.run_test("selftests"), (1, "1 passed, 1 failed, 0 skipped"))
 
     def test_repeats(self):
-        self.assertEqual(self.run_test("--times", "3", "upstream"), (0, "3 passed, 0 failed, 0 skipped"))
+        self.assertEqual(self.run_test("--times", "3", "selftests"), (0, "3 passed, 0 failed, 0 skipped"))
         self.assertNotIn("not the same", self.out)
         self.program("scripts/vm", VM.replace("cat \"$FAKE/console", """\
 case $2 in *.2.console) sed s,OK,SKIP, "$FAKE/output"; : >"$2"; exit ;; esac
 cat "$FAKE/console"""))
-        self.assertEqual(self.run_test("--times", "3", "upstream"), (0, "2 passed, 0 failed, 1 skipped"))
-        self.assertIn("not the same each time: upstream, rust: timer: pass 2, skip 1\n", self.out)
-        self.assertIn("skipped: upstream.2, rust: timer\n", self.out)
+        self.assertEqual(self.run_test("--times", "3", "selftests"), (0, "2 passed, 0 failed, 1 skipped"))
+        self.assertIn("not the same each time: selftests, rust: timer: pass 2, skip 1\n", self.out)
+        self.assertIn("skipped: selftests.2, rust: timer\n", self.out)
 
     def test_known_on_one_cpu_only(self):
         self.say(output="1..2\nnot ok 1 a\nok 2 b\nexit status 1\n",
@@ -134,9 +137,9 @@ cat "$FAKE/console"""))
         self.assertEqual(self.run_test("--cpus", "2", "sample")[0], 1)
 
     def test_compare(self):
-        status, last = self.run_test("--compare", "upstream")
+        status, last = self.run_test("--compare", "selftests")
         self.assertEqual((status, last), (0, "2 passed, 0 failed, 0 skipped"))
-        self.assertIn("timer     pass     pass\n", self.out)
+        self.assertIn("timer      pass     pass\n", self.out)
 
     def test_usage(self):
         self.assertEqual(self.run_test("nonesuch")[0], 2)
