@@ -194,7 +194,7 @@ pub(crate) enum Next {
 pub(crate) struct CommandWord(Atomic<i64>);
 
 impl CommandWord {
-    /// Returns the word of a timer on which no operation is possible before its [birth](Self::birth).
+    /// Returns the word of a timer on which no operation is possible before [`Self::birth`].
     pub(crate) const fn new() -> Self {
         Self(Atomic::new(word::UNBORN as i64))
     }

@@ -51,8 +51,8 @@ use kernel::{
 ///   after a grace period. The map is not used to free the timer.
 /// - `home` names the value of the element of the map in which the timer's slot is. It is used by
 ///   callbacks, none of which begins after the grace period that follows the timer's death.
-/// - If a timer is made in an element of a resizable hash that was deleted, it dies when the element
-///   is freed, with no grace period after. What its expiry does about that is said there.
+/// - A timer that is made in a deleted element of a resizable hash dies when the element is freed,
+///   with no grace period after. What its expiry does about that is said there.
 /// - If `home` says so, the timer is the first field of a [`WallTimer`].
 #[pin_data]
 #[repr(C)]

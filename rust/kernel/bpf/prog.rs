@@ -36,7 +36,7 @@ use core::{
 /// [`AlwaysRefCounted`](crate::sync::aref::AlwaysRefCounted), since a reference can only be had by
 /// [trying](Prog::try_get).
 ///
-/// Where the architecture lacks `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`, "in any context" is not in NMI.
+/// "In any context" includes NMI only if the architecture has `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`.
 ///
 /// # Invariants
 ///
