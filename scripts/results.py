@@ -80,7 +80,7 @@ def read_progs(text, expected):
     return results
 
 
-# "#0/p what it is about OK"; more may follow.
+# "#0/p what it is about OK"; more may follow, and complaints without an end of line precede.
 VERIFIER_LINE = re.compile(r"#\d+/([pu]) (.*) (OK|FAIL|SKIP)\b")
 VERIFIER_SUMMARY = re.compile(r"Summary: (\d+) PASSED, (\d+) SKIPPED, (\d+) FAILED$")
 
@@ -91,7 +91,7 @@ def read_verifier(text):
     lines = text.splitlines()
     for line in lines:
         summary = VERIFIER_SUMMARY.match(line) or summary
-        if match := VERIFIER_LINE.match(line):
+        if match := VERIFIER_LINE.search(line):
             results.append(Result(f"test_verifier/{match[2]}/{match[1]}", PROGS_STATUS[match[3]]))
         elif results and results[-1].status == FAIL:
             results[-1].log.append(line)

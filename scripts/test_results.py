@@ -68,7 +68,8 @@ class Progs(unittest.TestCase):
 
 
 class Verifier(unittest.TestCase):
-    TEXT = ("#0/u one: two SKIP\n#0/p one: two OK\n#1/p three FAIL\nUnexpected success to load!\n"
+    TEXT = ("gzopen: No such file\nno config.#0/u one: two SKIP\n#0/p one: two OK\n"
+            "#1/p three FAIL\nUnexpected success to load!\n"
             "Summary: 1 PASSED, 1 SKIPPED, 1 FAILED\nexit status 1\n")
 
     def test_results(self):
