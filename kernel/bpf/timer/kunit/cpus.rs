@@ -24,8 +24,13 @@ use kernel::{
         Atomic, //
     },
     time::{
-        delay::udelay,
-        Delta, //
+        delay::{
+            fsleep,
+            udelay, //
+        },
+        ClockSource,
+        Delta,
+        Monotonic, //
     },
 };
 
@@ -44,10 +49,22 @@ fn with_two_cpus(test: impl Fn() -> Result + Sync) -> Result {
         kunit::info(fmt!("skipped: needs two CPUs\n"));
         return Ok(());
     }
+    wait_for_clock_source();
     on_cpu(HERE, &|| {
         result.store(test().err().map_or(0, Error::to_errno), Relaxed);
     })?;
     to_result(result.load(Relaxed))
+}
+
+/// Waits until the clock source has been chosen, which takes the kernel some seconds. All CPUs are
+/// stopped for that, even one that another is waiting for.
+fn wait_for_clock_source() {
+    const CHOSEN: Delta = Delta::from_secs(5);
+    let up = Delta::from_nanos(Monotonic::ktime_get());
+
+    if up < CHOSEN {
+        fsleep(CHOSEN - up);
+    }
 }
 
 /// Fails the test that is run by [`with_two_cpus`], where KUnit's assertions are not to be had.
