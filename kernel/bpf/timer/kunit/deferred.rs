@@ -55,6 +55,19 @@ mod tests {
     }
 
     #[test]
+    fn cancel_works_with_interrupts_off() -> Result {
+        let (_fixture, place) = Fixture::with_timer()?;
+
+        assert_eq!(place.start(LATER, 0), 0);
+        let result = with_irqs_off(|| place.try_cancel());
+        assert_eq!(result, code::ECANCELED.to_errno());
+        // The drain comes at once.
+        assert_eq!(place.settle(), 0);
+        assert_eq!(place.try_cancel(), 0);
+        Ok(())
+    }
+
+    #[test]
     fn cancel_refuses_to_wait_with_interrupts_off() -> Result {
         let fixture = Fixture::new()?;
         let place = fixture.element();
