@@ -129,7 +129,10 @@ impl WallTimer {
 
             self.unpark(&mut state);
             if state.running {
-                state.again = true;
+                // Unless it was moved after it expired, and before it got here.
+                if state.parked != Some(which) {
+                    state.again = true;
+                }
                 return;
             }
             state.running = true;
@@ -138,7 +141,8 @@ impl WallTimer {
 
         let mut state = self.state.lock();
         state.running = false;
-        // By way of the hrtimer core, which does other things in between.
+        // By way of the hrtimer core, as if it had been started for now. This one is not armed for
+        // another time: who had started it so would have put the other off.
         if core::mem::take(&mut state.again) {
             state.parked.take_if(|parked| *parked == which);
             // SAFETY: A running expiry keeps the timer, and whoever frees it cancels this after it.
