@@ -102,8 +102,8 @@ impl Queued {
     }
 }
 
-/// How much NMIs may leave in drains that follow each other, each disturbed by one.
-const MOST_LEFT_BY_NMI: u32 = 8;
+/// How many drains in a row NMIs may disturb.
+const MOST_DISTURBED: u32 = 8;
 
 /// The queue of a CPU.
 struct Queue {
@@ -111,8 +111,10 @@ struct Queue {
     work: IrqWork<Queue>,
     /// Whether the drain is at work. Only written on this CPU, as is what follows.
     draining: Atomic<bool>,
-    /// How much NMIs have left in drains one after the other; see [`Queue::would_feed_itself`].
-    left_by_nmi: Atomic<u32>,
+    /// Whether an NMI has left something while the drain is at work.
+    disturbed: Atomic<bool>,
+    /// How many drains before this one, in a row, were disturbed.
+    disturbed_before: Atomic<u32>,
     /// The timer whose operation the drain has taken and not finished.
     doing: Atomic<*mut Timer>,
 }
@@ -122,7 +124,8 @@ kernel::define_per_cpu! {
         timers: Llist::new(),
         work: IrqWork::new(),
         draining: Atomic::new(false),
-        left_by_nmi: Atomic::new(0),
+        disturbed: Atomic::new(false),
+        disturbed_before: Atomic::new(0),
         doing: Atomic::new(ptr::null_mut()),
     };
 }
@@ -134,16 +137,17 @@ kernel::impl_has_irq_work! {
 impl IrqWorkItem for Queue {
     fn run(&'static self) {
         // Relaxed, all of them: only accessed on this CPU.
-        let left_by_nmi = self.left_by_nmi.load(Relaxed);
-
         self.draining.store(true, Relaxed);
         self.timers.take_all().for_each(|timer| timer.process(self));
         self.draining.store(false, Relaxed);
 
-        // This one was not disturbed.
-        if self.left_by_nmi.load(Relaxed) == left_by_nmi {
-            self.left_by_nmi.store(0, Relaxed);
-        }
+        let disturbed = if self.disturbed.load(Relaxed) {
+            self.disturbed_before.load(Relaxed) + 1
+        } else {
+            0
+        };
+        self.disturbed_before.store(disturbed, Relaxed);
+        self.disturbed.store(false, Relaxed);
     }
 }
 
@@ -159,7 +163,7 @@ impl Queue {
     /// tracepoint or probe on what it does.
     ///
     /// An NMI comes by itself, but breakpoints, and with them probes, are NMIs too. So NMIs may
-    /// leave something while the drain is at work, but not so often as to keep it at work.
+    /// leave something while the drain is at work, but not in too many drains in a row.
     fn would_feed_itself(&self) -> bool {
         // Relaxed, all of them: only accessed on this CPU.
         if !self.draining.load(Relaxed) {
@@ -168,12 +172,10 @@ impl Queue {
         if !interrupt::in_nmi() {
             return true;
         }
-        let left_by_nmi = self.left_by_nmi.load(Relaxed);
-
-        if left_by_nmi == MOST_LEFT_BY_NMI {
+        if self.disturbed_before.load(Relaxed) == MOST_DISTURBED {
             return true;
         }
-        self.left_by_nmi.store(left_by_nmi + 1, Relaxed);
+        self.disturbed.store(true, Relaxed);
         false
     }
 }
