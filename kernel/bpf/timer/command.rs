@@ -199,7 +199,7 @@ impl CommandWord {
         Self(Atomic::new(word::UNBORN as i64))
     }
 
-    /// Makes operations possible, unless the timer was killed before. Called once, by who made it.
+    /// Makes operations possible, unless they are, or the timer was killed.
     pub(crate) fn birth(&self) {
         // INVARIANT: A new timer is on no queue.
         // Full: pairs with the Acquire in `load()`; who finds the timer alive finds it in an
@@ -223,6 +223,11 @@ impl CommandWord {
     #[inline]
     pub(crate) fn is_dead(&self) -> bool {
         self.load() & word::KIND == word::DEAD
+    }
+
+    /// Returns whether the timer is neither born nor killed.
+    pub(crate) fn is_unborn(&self) -> bool {
+        self.load() == word::UNBORN
     }
 
     /// Checks that the timer is alive: [`ENOENT`] if it is dead, [`EINVAL`] if it is not born.
@@ -422,13 +427,17 @@ mod tests {
     fn nothing_is_done_before_birth() {
         let word = CommandWord::new();
 
-        assert!(word.is_dead());
+        assert!(word.is_dead() && word.is_unborn());
         assert_eq!(word.check_alive(), Err(EINVAL));
         assert_eq!(word.post(Op::Cancel), Err(EINVAL));
         assert_eq!(word.supersede(), Err(EINVAL));
         word.birth();
-        assert!(word.is_idle());
+        assert!(word.is_idle() && !word.is_unborn());
         assert_eq!(word.check_alive(), Ok(()));
+        // Whoever finds it busy does so again.
+        assert_eq!(word.post(Op::Cancel), Ok(Handover::Caller));
+        word.birth();
+        assert_eq!(word.take(), Some(Op::Cancel));
     }
 
     #[test]

@@ -113,14 +113,15 @@ impl Slot {
     ///
     /// As for [`Self::init`].
     unsafe fn make_timer(&self, map: &Map, clock: ClockId) -> Result {
-        if self.timer().is_ok() {
-            return Err(EBUSY);
-        }
         // SAFETY: A map with a slot in its values has a record, both constant while it lives.
         let offset = unsafe { (*(*map.as_ptr()).record).timer_off as usize };
         let value = ptr::from_ref(self).wrapping_byte_sub(offset);
         let value = value.cast_mut().cast();
 
+        if self.timer().is_ok() {
+            // SAFETY: By the safety requirement.
+            return Err(unsafe { self.busy(map, value) });
+        }
         // SAFETY: By the safety requirement, `value` is the value of the element.
         let timer = unsafe { Detached::new(map, value, clock) }?;
 
@@ -128,36 +129,69 @@ impl Slot {
         // Full: publishes the timer, for the Acquire in `timer()`.
         if let Err(_other) = self.timer.cmpxchg(ptr::null_mut(), timer.as_ptr(), Full) {
             timer.discard();
-            return Err(EBUSY);
+            // SAFETY: By the safety requirement.
+            return Err(unsafe { self.busy(map, value) });
         }
-        let timer = timer.into_slot();
+        // SAFETY: By the type invariants we are in a read-side section, and the timer was in the
+        // slot in it (R6).
+        let timer = unsafe { timer.into_slot().as_ref() };
 
+        // SAFETY: By the safety requirement.
+        let result = unsafe { Self::admit(timer, map, value) };
+        if result.is_err() {
+            self.cancel_and_free();
+        }
+        result
+    }
+
+    /// Makes operations on a timer in the slot possible, if somebody will cancel it: [`EPERM`] if
+    /// the map has no user reference, [`ENOENT`] if it does not have the element.
+    ///
+    /// # Safety
+    ///
+    /// `value` must be that of an element of `map`, and `timer` have been found in its slot.
+    #[inline]
+    unsafe fn admit(timer: &Timer, map: &Map, value: *mut c_void) -> Result {
         // R3: Pairs with the full barrier of the atomic_dec_and_test() of `usercnt`, after which
         // the release looks into the slots, and with the one in `cancel_and_free()`. Either those
         // find this timer, or this finds no user, or the element deleted.
         smp_mb(barrier::Full);
         if !map.has_user_refs() {
-            self.cancel_and_free();
             return Err(EPERM);
         }
         // In a resizable hash the timer is left to the next owner of the element, if there is one.
-        // SAFETY: It is a hash; by the safety requirement and the type invariants.
+        // SAFETY: It is a hash; by the safety requirement, in the section that the slot is used in.
         if map.is_hash() && !unsafe { map.finds(value) } {
-            self.cancel_and_free();
             return Err(ENOENT);
         }
         // Not before: nobody can have armed a timer that nobody would cancel.
-        // SAFETY: By the type invariants we are in a read-side section, and the timer was in the
-        // slot in it (R6).
-        unsafe { timer.as_ref() }.command.birth();
+        timer.command.birth();
         Ok(())
+    }
+
+    /// Returns [`EBUSY`], with which the caller may use the timer, even if the one who made it is
+    /// not through.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::init`], with `value` the value that the slot is in.
+    #[cold]
+    unsafe fn busy(&self, map: &Map, value: *mut c_void) -> Error {
+        if let Ok(timer) = self.timer() {
+            if timer.command.is_unborn() {
+                // If it is not admitted, its maker takes it away.
+                // SAFETY: By the safety requirement; the timer was found in the slot.
+                let _ = unsafe { Self::admit(timer, map, value) };
+            }
+        }
+        EBUSY
     }
 
     /// Takes the timer, if there is one, out of the slot, cancels it, and frees it when no reader
     /// can have it any more. Callable in any context.
     pub(crate) fn cancel_and_free(&self) {
         // If the element was taken out of the map, that was before. Pairs with the barrier in
-        // `make_timer()`, which looks for it there.
+        // `admit()`, which looks for it there.
         smp_mb(barrier::Full);
         // Most elements that are freed never had a timer: do not write to those.
         // Relaxed: only tested for null.
