@@ -96,6 +96,17 @@ static int repeat(struct bpf_map *map, __u32 *key, struct elem *value)
 	return 0;
 }
 
+/* BPF_MAX_LOOPS, which is as far as one loop goes, is about a second. */
+static bool is_released_before(__u64 end)
+{
+	int i;
+
+	bpf_for(i, 0, BPF_MAX_LOOPS)
+		if (*(volatile bool *)&release || bpf_ktime_get_ns() > end)
+			return true;
+	return false;
+}
+
 static int hold(struct bpf_map *map, __u32 *key, struct elem *value)
 {
 	__u64 end = bpf_ktime_get_ns() + MAX_HOLD;
@@ -103,7 +114,7 @@ static int hold(struct bpf_map *map, __u32 *key, struct elem *value)
 
 	held = true;
 	bpf_for(i, 0, BPF_MAX_LOOPS)
-		if (*(volatile bool *)&release || bpf_ktime_get_ns() > end)
+		if (is_released_before(end))
 			break;
 	restarted = bpf_timer_start(&value->timer, 0, 0);
 	__sync_fetch_and_add(&runs, 1);
