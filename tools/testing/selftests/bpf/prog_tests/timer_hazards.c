@@ -418,16 +418,24 @@ struct locked_elem {
 	__u64 data;
 };
 
+/* Makes an element that @arm deletes, to arm a timer in it. */
+static bool arm_stale(struct timer_hazards_maps *skel, const struct bpf_map *map,
+		      const struct bpf_program *arm, int err, const char *name)
+{
+	struct locked_elem elem = {};
+	__u32 key = 1;
+
+	return ASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &key, &elem, BPF_ANY), name) &&
+	       ASSERT_OK(run(arm), name) && ASSERT_EQ(skel->bss->err, err, name);
+}
+
 /* What a timer that is made in an element just deleted leaves behind when its map goes. */
 static void check_stale(struct timer_hazards_maps *skel, const struct bpf_map *map,
 			const struct bpf_program *arm, int err, const char *name)
 {
-	struct locked_elem elem = {};
-	__u32 id, key = 1;
+	__u32 id;
 
-	ASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &key, &elem, BPF_ANY), name);
-	ASSERT_OK(run(arm), name);
-	ASSERT_EQ(skel->bss->err, err, name);
+	arm_stale(skel, map, arm, err, name);
 	id = id_of(arm);
 	timer_hazards_maps__destroy(skel);
 	ASSERT_GT(id, 0, name);
@@ -464,15 +472,10 @@ static void test_stale_element_leaves_nothing(void)
 static void test_stale_element_is_not_called_with(void)
 {
 	struct timer_hazards_maps *skel = load_maps(NSEC_PER_MSEC);
-	struct locked_elem elem = {};
-	__u32 key = 1;
 
 	if (!skel)
 		return;
-	if (ASSERT_OK(bpf_map_update_elem(bpf_map__fd(skel->maps.rhash), &key, &elem, BPF_ANY),
-		      "update") &&
-	    ASSERT_OK(run(skel->progs.arm_deleted_rhash), "run") &&
-	    ASSERT_OK(skel->bss->err, "arm")) {
+	if (arm_stale(skel, skel->maps.rhash, skel->progs.arm_deleted_rhash, 0, "rhash")) {
 		usleep(100000);
 		ASSERT_EQ(skel->bss->runs, 0, "runs");
 	}

@@ -192,13 +192,18 @@ static void breed(__u32 i)
 		__sync_fetch_and_add(&bred, 1);
 }
 
-SEC("tp_btf/hrtimer_start")
-int BPF_PROG(start_two_more, struct hrtimer *hrtimer)
+static void breed_two(void)
 {
 	if (breeding) {
 		breed(1);
 		breed(2);
 	}
+}
+
+SEC("tp_btf/hrtimer_start")
+int BPF_PROG(start_two_more, struct hrtimer *hrtimer)
+{
+	breed_two();
 	return 0;
 }
 
@@ -206,10 +211,7 @@ int BPF_PROG(start_two_more, struct hrtimer *hrtimer)
 SEC("kprobe")
 int start_two_more_in_probe(void *ctx)
 {
-	if (breeding) {
-		breed(1);
-		breed(2);
-	}
+	breed_two();
 	return 0;
 }
 
