@@ -104,6 +104,23 @@ fn run_there(place: Place) -> Result {
     expect(spin_until_set(place.note(0)), c"the callback runs")
 }
 
+/// A callback that says that it is there, in note 0, and waits for note 1.
+fn hold(place: Place) {
+    place.note(0).store(1, Release);
+    spin_until_set(place.note(1));
+}
+
+/// Runs `test` on CPU 0, with a timer on the real-time clock.
+fn with_wall_clock_timer(test: impl Fn(&Fixture, Place) -> Result + Sync) -> Result {
+    with_two_cpus(|| {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.prepare(place, REALTIME);
+        test(&fixture, place)
+    })
+}
+
 fn with_vehicle(test: impl Fn(&Fixture, Place, Place) -> Result + Sync) -> Result {
     with_two_cpus(|| {
         let fixture = Fixture::new()?;
@@ -248,8 +265,7 @@ mod tests {
     fn cancel_waits_for_the_callback() -> Result {
         with_vehicle(|fixture, _, place| {
             place.on_expiry(|place| {
-                place.note(0).store(1, Release);
-                spin_until_set(place.note(1));
+                hold(place);
                 udelay(Delta::from_millis(2));
                 place.note(2).store(1, Release);
             });
@@ -268,10 +284,7 @@ mod tests {
     #[test]
     fn free_does_not_wait_for_the_callback() -> Result {
         with_vehicle(|_, _, place| {
-            place.on_expiry(|place| {
-                place.note(0).store(1, Release);
-                spin_until_set(place.note(1));
-            });
+            place.on_expiry(hold);
             run_there(place)?;
             place.free();
             expect(place.runs() == 0, c"it still does")?;
@@ -282,19 +295,14 @@ mod tests {
 
     #[test]
     fn wall_clock_callback_does_not_run_twice_at_a_time() -> Result {
-        with_two_cpus(|| {
-            let fixture = Fixture::new()?;
-            let place = fixture.element();
-
-            fixture.prepare(place, REALTIME);
+        with_wall_clock_timer(|_, place| {
             // Notes: 0 the first run is there, 1 it may go on, 2 how many are, 3 the most.
             place.on_expiry(|place| {
                 let now = place.note(2).fetch_add(1, Relaxed) + 1;
                 let most = place.note(3).load(Relaxed).max(now);
 
                 place.note(3).store(most, Relaxed);
-                place.note(0).store(1, Release);
-                spin_until_set(place.note(1));
+                hold(place);
                 place.note(2).fetch_sub(1, Relaxed);
             });
             run_there(place)?;
@@ -309,15 +317,8 @@ mod tests {
 
     #[test]
     fn wall_clock_timer_that_expired_beside_its_callback_can_be_moved() -> Result {
-        with_two_cpus(|| {
-            let fixture = Fixture::new()?;
-            let place = fixture.element();
-
-            fixture.prepare(place, REALTIME);
-            place.on_expiry(|place| {
-                place.note(0).store(1, Release);
-                spin_until_set(place.note(1));
-            });
+        with_wall_clock_timer(|_, place| {
+            place.on_expiry(hold);
             run_there(place)?;
             place.start(1, ABSOLUTE | PINNED);
             place.settle();
@@ -331,11 +332,7 @@ mod tests {
 
     #[test]
     fn wall_clock_cancel_outlasts_a_callback_that_changes_bases() -> Result {
-        with_two_cpus(|| {
-            let fixture = Fixture::new()?;
-            let place = fixture.element();
-
-            fixture.prepare(place, REALTIME);
+        with_wall_clock_timer(|fixture, place| {
             place.on_expiry(|place| {
                 Fixture::of(&place).set_callback(place, 0);
                 if place.note(1).fetch_add(1, Relaxed) % 2 == 0 {
