@@ -308,7 +308,7 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
 }
 
 /// The identity of a timer: an address that is never dereferenced.
-#[derive(Copy, Clone, PartialEq, Eq)]
+#[derive(Copy, Clone)]
 pub struct TimerId(*mut bindings::hrtimer);
 
 /// How many timers one [`CancelWait`] can be for: as many as have been wanted yet.
@@ -397,13 +397,14 @@ impl CancelWait {
         // An expiry does not migrate.
         let here = WAITS_FOR.this_cpu();
 
-        if timers.contains(&TimerId(own)) || !here.is_empty() {
+        if !here.is_empty() {
             return Err(EDEADLK);
         }
         here.set(&timers);
 
         // Pairs with the same barrier on the CPUs that wait for us: of all expiries in a circle,
-        // the last to get here sees what the others have made known.
+        // of which the smallest is one that waits for itself, the last to get here sees what the
+        // others have made known.
         smp_mb(Full);
         let result = if WAITS_FOR.copies().any(|waits| waits.contains(own)) {
             Err(EDEADLK)
