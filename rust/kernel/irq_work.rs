@@ -85,7 +85,7 @@ pub unsafe trait HasIrqWork: Sized {
 macro_rules! impl_has_irq_work {
     (impl HasIrqWork for $self:ty { self.$field:ident }) => {
         // In a packed structure it would not be aligned.
-        const _: () = ::core::assert!(
+        $crate::static_assert!(
             core::mem::offset_of!($self, $field)
                 % core::mem::align_of::<$crate::irq_work::IrqWork<$self>>()
                 == 0

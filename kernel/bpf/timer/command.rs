@@ -204,7 +204,7 @@ impl CommandWord {
         // INVARIANT: A new timer is on no queue.
         // Full: pairs with the Acquire in `load()`; who finds the timer alive finds it in an
         // element that was found in the map before.
-        let _killed = self.0.cmpxchg(word::UNBORN as i64, word::IDLE as i64, Full);
+        let _ = self.0.cmpxchg(word::UNBORN as i64, word::IDLE as i64, Full);
     }
 
     #[inline]

@@ -222,9 +222,9 @@ impl Callback {
     ///   that stay valid until this returns.
     #[inline]
     pub unsafe fn call(self, map: &super::Map, key: *mut c_void, value: *mut c_void) -> u64 {
-        // SAFETY: All BPF functions have this type.
-        let code: bindings::bpf_callback_t = unsafe { core::mem::transmute(self.0) };
-        let Some(code) = code else { return 0 };
+        // SAFETY: All BPF functions have this type, `bpf_callback_t`.
+        let code: unsafe extern "C" fn(u64, u64, u64, u64, u64) -> u64 =
+            unsafe { core::mem::transmute(self.0) };
 
         // SAFETY: By the type invariants this is a BPF function; the rest is the caller's promise.
         unsafe { code(map.as_ptr() as u64, key as u64, value as u64, 0, 0) }

@@ -136,7 +136,7 @@ pub unsafe trait HasLlistNode {
 macro_rules! impl_has_llist_node {
     (impl HasLlistNode for $self:ty { self.$field:ident }) => {
         // In a packed structure it would not be aligned.
-        const _: () = ::core::assert!(
+        $crate::static_assert!(
             core::mem::offset_of!($self, $field)
                 % core::mem::align_of::<$crate::sync::llist::LlistNode>()
                 == 0

@@ -37,7 +37,7 @@ struct LastRef(NonNull<bindings::bpf_prog>);
 // SAFETY: A reference may be dropped on any CPU.
 unsafe impl Send for LastRef {}
 
-const _: () = assert!(
+crate::static_assert!(
     size_of::<LlistNode>() <= size_of::<bindings::work_struct>()
         && align_of::<LlistNode>() <= align_of::<bindings::work_struct>()
 );
