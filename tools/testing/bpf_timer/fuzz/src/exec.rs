@@ -3,7 +3,7 @@
 //! Does a sequence of operations, one at a time, and has the model check each.
 
 use crate::model::{Event, Implementation, Model, Seen, EBUSY, EINVAL, ENOMEM, EPERM};
-use crate::ops::{Act, Context, ElementAct, Map, Op, Prog, SlotId};
+use crate::ops::{Act, Context, ElementAct, Map, Op, Prog, SlotId, PROGS};
 use crate::session::{fuzz_orphan, let_callbacks_end, move_to, within, Role, Session};
 use crate::sys;
 use anyhow::{anyhow, Result};
@@ -41,8 +41,8 @@ struct Case<'a> {
     model: Model,
     taken: Vec<bool>,
     /// How often each program was run, and its callbacks.
-    runs: [u64; 4],
-    firings: [u64; 4],
+    runs: [u64; PROGS.len()],
+    firings: [u64; PROGS.len()],
 }
 
 /// Runs a case to its end or the first difference.
@@ -52,8 +52,8 @@ pub fn run(host: &Host, ops: &[Op], orphan: bool, tally: &mut Tally) -> Result<O
         session: Session::load()?,
         model: Model::new(host.implementation),
         taken: Vec::new(),
-        runs: [0; 4],
-        firings: [0; 4],
+        runs: [0; PROGS.len()],
+        firings: [0; PROGS.len()],
     };
     let ids = case.session.ids()?;
     let mut difference = case.run_all(ops, tally)?;

@@ -125,6 +125,7 @@ fn run() -> Result<bool> {
     let _stats = sys::enable_stats()
         .map_err(|err| anyhow!("error {err}"))
         .context("the statistics of programs cannot be switched on: is this root?")?;
+    let _breakpoints = sys::keep_breakpoints().context("kprobes cannot be kept breakpoints")?;
     println!("seed {}, {} CPUs", options.seed, host.cpus);
 
     let mut tally = Tally::default();

@@ -92,9 +92,23 @@ pub enum Prog {
     SyscallB,
     Tc,
     Hardirq,
+    Nmi,
 }
 
-pub const PROGS: [Prog; 4] = [Prog::SyscallA, Prog::SyscallB, Prog::Tc, Prog::Hardirq];
+pub const PROGS: [Prog; 5] = [
+    Prog::SyscallA,
+    Prog::SyscallB,
+    Prog::Tc,
+    Prog::Hardirq,
+    Prog::Nmi,
+];
+
+impl Prog {
+    /// Whether it is a tracing program, which interrupts whatever is there.
+    pub fn interrupts(self) -> bool {
+        matches!(self, Prog::Hardirq | Prog::Nmi)
+    }
+}
 
 /// Where an operation is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +121,7 @@ pub struct Context {
 impl Context {
     /// Whether operations are left to the drain.
     pub fn is_deferred(self) -> bool {
-        self.irqs_off || self.prog == Prog::Hardirq
+        self.irqs_off || self.prog.interrupts()
     }
 }
 
@@ -118,6 +132,7 @@ impl fmt::Display for Context {
             Prog::SyscallB => "syscall B",
             Prog::Tc => "tc",
             Prog::Hardirq => "hardirq",
+            Prog::Nmi => "NMI",
         };
         let irqs = if self.irqs_off { ", irqs off" } else { "" };
         write!(f, "({prog}, cpu {}{irqs})", self.cpu)
@@ -445,10 +460,10 @@ impl Generator {
         }
     }
 
-    /// For what is not to be done in hardirq.
-    pub fn outside_hardirq(&mut self) -> Context {
+    /// For what is not to be done in interrupts.
+    pub fn outside_interrupts(&mut self) -> Context {
         let mut context = self.context();
-        if context.prog == Prog::Hardirq {
+        if context.prog.interrupts() {
             context.prog = Prog::SyscallA;
         }
         context
@@ -462,7 +477,7 @@ impl Generator {
     fn element(&mut self, slot: SlotId, act: ElementAct) {
         let user =
             self.rng.bool() || matches!(act, ElementAct::Lookup | ElementAct::LookupAndDelete);
-        let context = (!user).then(|| self.outside_hardirq());
+        let context = (!user).then(|| self.outside_interrupts());
         self.ops.push(Op::Element { slot, act, context });
     }
 

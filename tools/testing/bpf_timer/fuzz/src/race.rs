@@ -30,7 +30,7 @@ struct Race<'a> {
     host: &'a Host,
     session: &'a Session,
     slots: Vec<SlotId>,
-    runs: [AtomicU64; 4],
+    runs: [AtomicU64; PROGS.len()],
     stop: AtomicBool,
     difference: Mutex<Option<String>>,
 }
@@ -121,7 +121,7 @@ impl Race<'_> {
             let mut context = generator.context();
             context.cpu = cpu;
             match rng.u32(..20) {
-                0 if context.prog != Prog::Hardirq => {
+                0 if !context.prog.interrupts() => {
                     let act = in_program(generator.element_act(slot.map()));
                     self.element(slot, act, context)?;
                 }
@@ -245,7 +245,7 @@ fn in_program(act: ElementAct) -> ElementAct {
 fn check_end(
     host: &Host,
     session: &Session,
-    mut runs: [u64; 4],
+    mut runs: [u64; PROGS.len()],
     tally: &mut Tally,
 ) -> Result<Option<String>> {
     let shared = &session.shared;
@@ -340,7 +340,11 @@ fn bits(seen: u64) -> String {
 
 /// A callback counts for the program whose callback is set as it begins, which
 /// another CPU may just have changed; for none, if it was dropped.
-fn check_run_counts(host: &Host, session: &Session, runs: [u64; 4]) -> Result<Option<String>> {
+fn check_run_counts(
+    host: &Host,
+    session: &Session,
+    runs: [u64; PROGS.len()],
+) -> Result<Option<String>> {
     let progs = [Prog::SyscallA, Prog::SyscallB, Prog::Tc];
     let fired: u64 = match host.implementation {
         Implementation::Rust => PROGS.map(|prog| session.shared.counted(prog)).iter().sum(),

@@ -11,7 +11,7 @@ use libbpf_rs::{set_print, Link, PrintLevel};
 use nix::sched::{sched_setaffinity, CpuSet};
 use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
 use nix::time::{clock_gettime, ClockId};
-use nix::unistd::Pid;
+use nix::unistd::{getpgid, Pid};
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
@@ -223,7 +223,7 @@ pub struct Session {
     outer: OwnedFd,
     orphans: OwnedFd,
     pub shared: Shared,
-    _hardirq: Link,
+    _links: [Link; 3],
 }
 
 impl Session {
@@ -239,6 +239,11 @@ impl Session {
             .hardirq
             .attach()
             .context("hrtimer_expire_entry")?;
+        let nmi = skel.progs.nmi.attach().context("bpf_get_numa_node_id")?;
+        let breakpoint = skel.progs.breakpoint.attach();
+        let breakpoint = breakpoint
+            .or_else(|_| skel.progs.breakpoint_endbr.attach())
+            .context("a breakpoint in getpgid()")?;
         // Copies, so that each can be closed alone; libbpf's go with the skeleton.
         let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned();
         let progs = [
@@ -246,6 +251,7 @@ impl Session {
             own(skel.progs.syscall_b.as_fd())?,
             own(skel.progs.classifier.as_fd())?,
             own(skel.progs.hardirq.as_fd())?,
+            own(skel.progs.nmi.as_fd())?,
         ];
         let mut prog_ids = [0; PROGS.len()];
         for (id, prog) in prog_ids.iter_mut().zip(&progs) {
@@ -267,7 +273,7 @@ impl Session {
             outer: own(skel.maps.outer.as_fd())?,
             orphans: own(skel.maps.orphans.as_fd())?,
             shared: Shared::new(own(skel.maps.bss.as_fd())?)?,
-            _hardirq: hardirq,
+            _links: [hardirq, nmi, breakpoint],
         };
         session.replace_inner()?;
         Ok(session)
@@ -349,7 +355,11 @@ impl Session {
             key: slot.key(),
             irqs_off: context.irqs_off.into(),
             role: role as u32,
-            state: REQUEST * u32::from(context.prog == Prog::Hardirq),
+            state: match context.prog {
+                Prog::Hardirq => REQUESTED,
+                Prog::Nmi => REQUESTED_NMI,
+                _ => 0,
+            },
             arg,
             flags,
             ret: 0,
@@ -362,20 +372,33 @@ impl Session {
             Prog::SyscallA | Prog::SyscallB => sys::run::<()>(prog, None),
             Prog::Tc => sys::run_for_packet(prog),
             Prog::Hardirq => {
-                set_shared!(self.shared, state, ops[at].state);
-                let done = within(Duration::from_secs(60), || {
-                    shared!(self.shared, ops[at].state) != REQUEST
-                });
                 ensure!(
-                    done,
-                    "CPU {} has had no timer interrupt for a minute",
-                    context.cpu
+                    self.request(at, state, || ()),
+                    "CPU {at} has had no timer interrupt for a minute"
+                );
+                0
+            }
+            Prog::Nmi => {
+                // For the breakpoint in it.
+                let interrupt = || drop(getpgid(None));
+                ensure!(
+                    self.request(at, state, interrupt),
+                    "the breakpoint in getpgid() is no NMI"
                 );
                 0
             }
         };
         ensure!(err == 0, "{:?} cannot be run: error {err}", context.prog);
         Ok(shared!(self.shared, ops[at].ret))
+    }
+
+    /// Waits for an interrupt, or causes it, that does what a CPU is requested to do.
+    fn request(&self, cpu: usize, state: u32, mut interrupt: impl FnMut()) -> bool {
+        set_shared!(self.shared, state, ops[cpu].state);
+        within(Duration::from_secs(60), || {
+            interrupt();
+            shared!(self.shared, ops[cpu].state) != state
+        })
     }
 
     /// An operation on a timer, whose clock is for what is relative to its time.
@@ -474,8 +497,9 @@ impl Session {
     }
 }
 
-/// `FUZZ_REQUESTED`
-const REQUEST: u32 = 1;
+/// As `enum fuzz_state`.
+const REQUESTED: u32 = 1;
+const REQUESTED_NMI: u32 = 2;
 
 fn prog_info(prog: BorrowedFd<'_>) -> Result<libbpf_rs::libbpf_sys::bpf_prog_info> {
     sys::prog_info(prog).map_err(|err| anyhow!("program: error {err}"))

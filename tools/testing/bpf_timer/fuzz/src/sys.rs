@@ -6,7 +6,7 @@ use libbpf_rs::libbpf_sys as sys;
 use std::ffi::{c_void, CStr};
 use std::mem::zeroed;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
+use std::{fs, io, ptr};
 
 const ENOENT: i32 = 2;
 
@@ -126,6 +126,30 @@ pub fn is_map_there(id: u32) -> bool {
 pub fn enable_stats() -> Result<OwnedFd, i32> {
     // SAFETY: No more than a number.
     own(unsafe { sys::bpf_enable_stats(sys::BPF_STATS_RUN_TIME) })
+}
+
+/// Whether kprobes may become jumps, where the kernel can do that.
+const OPTIMIZATION: &str = "/proc/sys/debug/kprobes-optimization";
+
+/// What is to be written there again.
+pub struct Breakpoints(Option<Vec<u8>>);
+
+/// Has the kernel leave kprobes breakpoints, until the result is dropped.
+pub fn keep_breakpoints() -> io::Result<Breakpoints> {
+    match fs::read(OPTIMIZATION) {
+        Ok(old) => fs::write(OPTIMIZATION, "0").map(|()| Breakpoints(Some(old))),
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(Breakpoints(None)),
+        Err(err) => Err(err),
+    }
+}
+
+impl Drop for Breakpoints {
+    fn drop(&mut self) {
+        if let Some(old) = &self.0 {
+            // If it cannot, they are slower.
+            let _ = fs::write(OPTIMIZATION, old);
+        }
+    }
 }
 
 /// Runs a syscall program.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * One timer operation at a time, as user space asks for it: from a syscall
- * program, a tc program or in hardirq, with interrupts on or off; and callbacks
- * that log that they run, and do an operation themselves.
+ * program or a tc program, with interrupts on or off, in hardirq or in an NMI;
+ * and callbacks that log that they run, and do an operation themselves.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +16,7 @@
 #define EINVAL		22
 #define ECANCELED	125
 #define EOPNOTSUPP	95
+#define NMI_OFFSET	(1 << 28)	/* of the preempt count */
 #define SPINS		(1 << 22)
 #define ORPHANS		(1 << 15)
 
@@ -24,6 +25,7 @@ char _license[] SEC("license") = "GPL";
 extern int bpf_timer_cancel_async(struct bpf_timer *timer) __ksym;
 extern void bpf_local_irq_save(unsigned long *flags) __ksym;
 extern void bpf_local_irq_restore(unsigned long *flags) __ksym;
+extern const int __preempt_count __ksym;
 
 struct hrtimer {
 	bool is_soft;
@@ -182,7 +184,7 @@ __noinline int count_event(__u32 map, __u32 callback, __u32 action, long ret, __
 		bit = FUZZ_SEEN_NO_ELEMENT;
 	else if (ret <= 0 && ret > -FUZZ_SEEN_NO_ELEMENT)
 		bit = -ret;
-	if (map >= FUZZ_MAPS || map2 >= FUZZ_MAPS || callback >= 8 || action >= FUZZ_ACTIONS)
+	if (map >= FUZZ_MAPS || map2 >= FUZZ_MAPS || callback >= 2 * FUZZ_PROGS || action >= FUZZ_ACTIONS)
 		return 0;
 	if ((action == FUZZ_RESTART || action == FUZZ_START_OTHER) && !ret)
 		__sync_fetch_and_add(&shared.started[map2], 1);
@@ -271,9 +273,9 @@ static __always_inline long act_on_timer(struct fuzz_op *op, void *map, struct b
 										\
 		if (!map)							\
 			return FUZZ_NO_ELEMENT;					\
-		if (_prog != HARDIRQ && op->kind == FUZZ_DELETE)		\
+		if (_prog < HARDIRQ && op->kind == FUZZ_DELETE)			\
 			return bpf_map_delete_elem(map, &key);			\
-		if (_prog != HARDIRQ && op->kind == FUZZ_UPDATE)		\
+		if (_prog < HARDIRQ && op->kind == FUZZ_UPDATE)			\
 			return bpf_map_update_elem(map, &key, &new, op->flags);	\
 		value = bpf_map_lookup_elem(map, &key);				\
 		if (!value)							\
@@ -339,6 +341,7 @@ PROGRAM(0)
 PROGRAM(1)
 PROGRAM(2)
 ON_MAPS(3)
+ON_MAPS(4)
 
 static __always_inline struct fuzz_op *own_op(void)
 {
@@ -372,6 +375,36 @@ int BPF_PROG(hardirq, struct hrtimer *hrtimer)
 	if (op->state != FUZZ_REQUESTED || hrtimer->is_soft)
 		return 0;
 	op->ret = operate3(op);
+	*(volatile __u32 *)&op->state = FUZZ_DONE;
+	return 0;
+}
+
+/*
+ * A probe that is a breakpoint is an NMI on x86. Its program cannot use maps with
+ * locks; one on a function that it calls can.
+ */
+SEC("kprobe/__x64_sys_getpgid+0x5")
+int breakpoint(void *ctx)
+{
+	return bpf_get_numa_node_id() < 0;
+}
+
+/* Where ENDBR precedes the call for ftrace. */
+SEC("kprobe/__x64_sys_getpgid+0x9")
+int breakpoint_endbr(void *ctx)
+{
+	return bpf_get_numa_node_id() < 0;
+}
+
+SEC("fentry/bpf_get_numa_node_id")
+int nmi(void *ctx)
+{
+	const int *preempt_count = bpf_this_cpu_ptr(&__preempt_count);
+	struct fuzz_op *op = own_op();
+
+	if (op->state != FUZZ_REQUESTED_NMI || !(*preempt_count & NMI_OFFSET))
+		return 0;
+	op->ret = operate4(op);
 	*(volatile __u32 *)&op->state = FUZZ_DONE;
 	return 0;
 }

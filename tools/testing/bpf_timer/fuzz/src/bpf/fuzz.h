@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 
 #define FUZZ_CPUS 8
+#define FUZZ_PROGS 5
 #define FUZZ_EVENTS 4096
 #define FUZZ_LEFT 8	/* the most that fuzz_behaviour.left is set to */
 /* What an operation returns if the key is not in the map. */
@@ -45,6 +46,7 @@ enum fuzz_role {
 enum fuzz_state {
 	FUZZ_IDLE,
 	FUZZ_REQUESTED,		/* of the program in hardirq */
+	FUZZ_REQUESTED_NMI,
 	FUZZ_DONE,
 };
 
@@ -107,7 +109,7 @@ struct fuzz_shared {
 	__u32 quiet;			/* no actions any more */
 	__u64 started[FUZZ_MAPS];
 	__u64 fired[FUZZ_MAPS];
-	__u64 fired_of[2 * 4];		/* by callback */
+	__u64 fired_of[2 * FUZZ_PROGS];	/* by callback */
 	__u64 seen[FUZZ_ACTIONS];	/* results, a bit each */
 };
 
