@@ -182,8 +182,9 @@ impl Queue {
 
 /// Leaves `op` to the drain.
 ///
-/// [`ENOENT`] if the timer is dead. [`EDEADLK`] if the drain itself has issued it: each operation
-/// that it does could issue two more, and this CPU would never do anything else.
+/// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is being made. [`EDEADLK`] if the drain itself
+/// has issued it: each operation that it does could issue two more, and this CPU would never do
+/// anything else.
 ///
 /// The caller must not be able to migrate, as is the case where operations must be deferred.
 #[cold]

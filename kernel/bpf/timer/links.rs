@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What links a timer to others: to its map and into a queue, or to RCU when it is dead.
+//! What links a timer to others: to its map and into a queue, or to RCU when it is buried.
 //!
-//! A dead timer needs neither map nor queue, so all three share 16 bytes.
+//! A buried timer needs neither map nor queue, so all three share 16 bytes.
 
 use crate::timer::Timer;
 

@@ -175,7 +175,8 @@ unsafe impl RcuItem for Corpse {
         Self(unsafe { Links::timer_of_rcu(head) })
     }
 
-    /// Frees the timer, unless a start that raced with its death has armed it (R1).
+    /// Cancels what a start that raced with the timer's death has armed (R1), and frees the timer,
+    /// unless its expiry runs.
     fn after_grace_period(self) {
         // SAFETY: By the type invariants the timer is valid.
         let timer = unsafe { self.0.as_ref() };

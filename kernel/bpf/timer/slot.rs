@@ -94,7 +94,8 @@ impl Slot {
     /// Puts a new timer into the slot.
     ///
     /// [`EBUSY`] if there is one, [`ENOMEM`], [`EPERM`] if the map has no user reference, or
-    /// [`ENOENT`] if the element was deleted, so that nobody would ever cancel the timer.
+    /// [`ENOENT`] if the element was deleted (from a hash that is not resizable), so that nobody
+    /// would ever cancel the timer.
     ///
     /// # Safety
     ///
@@ -152,7 +153,7 @@ impl Slot {
     /// `value` must be that of an element of `map`, and `timer` have been found in its slot.
     #[inline]
     unsafe fn admit(timer: &Timer, map: &Map, value: *mut c_void) -> Result {
-        // R3: Pairs with the full barrier of the atomic_dec_and_test() of `usercnt`, after which
+        // R3: Pairs with the full barrier of the atomic64_dec_and_test() of `usercnt`, after which
         // the release looks into the slots, and with the one in `cancel_and_free()`. Either those
         // find this timer, or this finds no user, or the element deleted.
         smp_mb(barrier::Full);

@@ -57,7 +57,8 @@ use kernel::{
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Timer {
-    /// First, so that the address is the same in the tracepoints of hrtimers and of ours.
+    /// First, so that the address is the same in the tracepoints of hrtimers and of ours, but for
+    /// absolute starts of wall-clock timers.
     #[pin]
     pub(crate) hrtimer: DynHrTimer<Timer>,
     pub(crate) callback: CallbackCell,
@@ -174,7 +175,8 @@ impl Timer {
 
     /// Sets what the timer calls.
     ///
-    /// [`EPERM`] if the map has no user reference, [`ENOENT`] if the timer is dead.
+    /// [`EPERM`] if the map has no user reference, [`ENOENT`] if the timer is dead or the program
+    /// is going away, [`EINVAL`] if the timer is being made.
     #[inline]
     pub(crate) fn set_callback(&self, prog: &Prog, callback: Callback) -> Result {
         // What is set while the last user reference goes is dropped with the timer.
@@ -305,7 +307,7 @@ impl Timer {
 
     #[cold]
     fn stop_instead(&self, cancel: impl FnOnce() -> bool) -> bool {
-        // A dead timer is cancelled for good already; there is just its callback to wait for.
+        // A dead timer may still be armed, if the drain has not buried it.
         let start_pending = self.supersede().unwrap_or(false);
 
         self.callback.clear();
@@ -314,7 +316,8 @@ impl Timer {
 
     /// Cancels the timer without waiting, and keeps its callback.
     ///
-    /// [`ECANCELED`] if that is left to the drain, [`ENOENT`] if the timer is dead.
+    /// [`ECANCELED`] if that is left to the drain, [`EDEADLK`] if the drain would feed itself,
+    /// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is being made.
     #[inline]
     pub(crate) fn try_cancel(&self) -> Result<TryCancel> {
         if trace::cancel_is_on() {

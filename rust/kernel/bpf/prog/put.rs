@@ -3,8 +3,8 @@
 //! Dropping references to programs in any context.
 //!
 //! With interrupts off, `bpf_prog_put()` leaves the end of a program to a workqueue. But what it
-//! has interrupted may be the workqueue's own code, in NMI and by way of tracepoints. So the last
-//! reference goes to an `irq_work` first.
+//! has interrupted may be the workqueue's own code, in NMI and by way of tracepoints. So there the
+//! last reference goes to an `irq_work` first.
 
 use crate::{
     bindings,
@@ -82,7 +82,7 @@ struct Waiting {
     work: IrqWork<Waiting>,
 }
 
-// One for each CPU: what is queued on one that goes offline has to wait until it comes back.
+// One for each CPU: what is queued on one that has gone offline waits until it comes back.
 crate::define_per_cpu! {
     static WAITING: Waiting = Waiting {
         refs: Llist::new(),

@@ -11,8 +11,9 @@ use crate::{
 /// A run of a program, or of a function in it, that counts in the program's statistics.
 ///
 /// What runs a program through `bpf_prog_run()` in C has this done for it; who calls a function of
-/// a program does it here. Runs are counted while `kernel.bpf_stats_enabled` is set. While it is
-/// not, this is free but for a jump that is patched in.
+/// a program does it here. Runs are counted while statistics are enabled, by the sysctl
+/// `kernel.bpf_stats_enabled` or by `BPF_ENABLE_STATS`. While they are not, this is free but for a
+/// jump that is patched in.
 #[must_use = "a run counts when it ends"]
 pub struct Run<'a>(Option<Clocked<'a>>);
 
