@@ -207,6 +207,15 @@ impl CommandWord {
         let _ = self.0.cmpxchg(word::UNBORN as i64, word::IDLE as i64, Full);
     }
 
+    /// Kills a timer that is not born, for its maker; returns whether it was not. Who takes it out
+    /// of its slot is still to call [`Self::kill`].
+    pub(crate) fn abandon(&self) -> bool {
+        // Full: as in `kill()`.
+        self.0
+            .cmpxchg(word::UNBORN as i64, word::DEAD as i64, Full)
+            .is_ok()
+    }
+
     #[inline]
     fn load(&self) -> u64 {
         // Acquire: pairs with the exchanges that wrote the word.
@@ -289,7 +298,8 @@ impl CommandWord {
         let old = self.0.xchg(word::DEAD as i64, Full) as u64;
 
         match old {
-            word::IDLE | word::UNBORN => Handover::Caller,
+            // Dead if its maker has abandoned it.
+            word::IDLE | word::UNBORN | word::DEAD => Handover::Caller,
             _ => Handover::Drain,
         }
     }
@@ -447,6 +457,21 @@ mod tests {
         assert_eq!(word.kill(), Handover::Caller);
         word.birth();
         assert_eq!(word.check_alive(), Err(ENOENT));
+    }
+
+    #[test]
+    fn only_who_is_not_born_can_be_abandoned() {
+        let word = CommandWord::new();
+
+        assert!(word.abandon());
+        assert!(word.is_dead() && !word.is_unborn());
+        word.birth();
+        assert_eq!(word.check_alive(), Err(ENOENT));
+        assert_eq!(word.kill(), Handover::Caller);
+
+        let word = born();
+        assert!(!word.abandon());
+        assert_eq!(word.check_alive(), Ok(()));
     }
 
     #[test]

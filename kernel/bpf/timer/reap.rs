@@ -105,6 +105,8 @@ impl Detached {
         // SAFETY: By the type invariants the timer is valid.
         let timer = unsafe { self.0.as_ref() };
 
+        // The program need not wait for the drain, which on a CPU that goes offline may not come.
+        timer.callback.clear();
         // If it is on a queue, or with the drain, that finds it dead.
         if timer.command.kill() == Handover::Drain {
             return;
@@ -151,6 +153,7 @@ impl Corpse {
         // SAFETY: By the type invariants the timer is valid.
         let timer = unsafe { self.0.as_ref() };
 
+        // What was set since it was killed, or just before.
         timer.callback.clear();
         // If it runs, it finds no callback or is past that, and is waited for below.
         timer.disarm();

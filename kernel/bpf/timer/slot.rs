@@ -140,9 +140,28 @@ impl Slot {
         // SAFETY: By the safety requirement.
         let result = unsafe { Self::admit(timer, map, value) };
         if result.is_err() {
-            self.cancel_and_free();
+            self.take_back(timer);
         }
         result
+    }
+
+    /// Takes a timer that is not admitted out of the slot.
+    ///
+    /// Others may have been there since: who frees the element may have taken the timer, and the
+    /// element's next owner may have made another one, or had this one admitted.
+    pub(crate) fn take_back(&self, timer: &Timer) {
+        let timer_ptr = ptr::from_ref(timer).cast_mut();
+
+        if !timer.command.abandon() {
+            return;
+        }
+        // Full: as in `cancel_and_free()`. By the type invariants we are in a read-side section, so
+        // that no other timer can have the address.
+        if self.timer.cmpxchg(timer_ptr, ptr::null_mut(), Full).is_ok() {
+            // SAFETY: By the type invariants the slot owned it; the cmpxchg made it ours, and a
+            // reference is not null.
+            unsafe { Detached::from_slot(NonNull::new_unchecked(timer_ptr)) }.kill();
+        }
     }
 
     /// Makes operations on a timer in the slot possible, if somebody will cancel it: [`EPERM`] if
@@ -180,7 +199,7 @@ impl Slot {
     unsafe fn busy(&self, map: &Map, value: *mut c_void) -> Error {
         if let Ok(timer) = self.timer() {
             if timer.command.is_unborn() {
-                // If it is not admitted, its maker takes it away.
+                // If it is not admitted, its maker takes it back.
                 // SAFETY: By the safety requirement; the timer was found in the slot.
                 let _ = unsafe { Self::admit(timer, map, value) };
             }

@@ -9,13 +9,22 @@ use super::place::{
     Place,
     Value, //
 };
-use crate::exports::{
-    bpf_timer_init,
-    bpf_timer_set_callback, //
+use crate::{
+    exports::{
+        bpf_timer_init,
+        bpf_timer_set_callback, //
+    },
+    timer::Timer, //
 };
+
+use core::ptr::NonNull;
 
 use kernel::{
     bindings,
+    bpf::{
+        Callback,
+        Prog, //
+    },
     error::to_result,
     ffi::c_void,
     interrupt,
@@ -218,6 +227,17 @@ impl Fixture {
 
     pub(super) fn set_callback(&self, place: Place, prog: usize) -> u64 {
         self.set_code(place, prog, callback as *const c_void)
+    }
+
+    /// Sets the callback as who has found the timer alive right before it died.
+    pub(super) fn set_callback_late(&self, timer: &Timer) -> Result {
+        let code = NonNull::new(callback as *mut c_void).ok_or(EINVAL)?;
+
+        // SAFETY: The fixture keeps the program, and the code is of the type of a callback.
+        unsafe {
+            let prog = Prog::from_raw(self.progs[0].get());
+            timer.callback.set(prog, Callback::from_raw(code))
+        }
     }
 
     pub(super) fn set_other_callback(&self, place: Place, prog: usize) -> u64 {

@@ -38,12 +38,13 @@ mod tests {
         let _reader = rcu::read_lock();
         let timer = place.inner()?;
 
-        // The drain, which drops the callback, comes after this.
+        // The drain, which drops the callback again, comes after this.
         let results = with_irqs_off(|| {
             place.free();
-            (timer.start(start), timer.try_cancel().err())
+            let set = fixture.set_callback_late(timer);
+            (set, timer.start(start), timer.try_cancel().err())
         });
-        assert_eq!(results, (Err(code::ENOENT), Some(code::ENOENT)));
+        assert_eq!(results, (Ok(()), Err(code::ENOENT), Some(code::ENOENT)));
         assert_eq!(timer.map().err(), Some(code::ENOENT));
         assert_eq!(timer.start(start), Err(code::EINVAL));
         assert_eq!(timer.try_cancel().err(), Some(code::ENOENT));
@@ -70,19 +71,50 @@ mod tests {
 
     #[test]
     fn expiry_of_a_dead_timer_calls_nothing() -> Result {
-        let (_fixture, place) = Fixture::with_timer()?;
+        let (fixture, place) = Fixture::with_timer()?;
         let _reader = rcu::read_lock();
         let timer = place.inner()?;
 
-        // The callback is still set, as the drain has not come yet.
-        let was_set = with_irqs_off(|| {
+        let set = with_irqs_off(|| {
             place.free();
-            let was_set = timer.callback.is_set();
+            let set = fixture.set_callback_late(timer);
             timer.expire(&timer.hrtimer);
-            was_set
+            set
         });
-        assert!(was_set);
+        assert_eq!(set, Ok(()));
         assert_eq!(place.runs(), 0);
+        assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn init_that_fails_takes_its_own_timer_only() -> Result {
+        let (fixture, place) = Fixture::with_timer()?;
+        let _reader = rcu::read_lock();
+        let old = place.inner()?;
+
+        // One that somebody else has had admitted.
+        place.slot().take_back(old);
+        assert!(!place.is_empty());
+        assert_eq!(place.start(LATER, 0), 0);
+        // One that was taken before, with another in its place.
+        place.free();
+        fixture.prepare(place, MONOTONIC);
+        place.slot().take_back(old);
+        assert!(!place.is_empty());
+        assert_eq!(place.start(MSEC, 0), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn program_does_not_wait_for_the_drain() -> Result {
+        let (fixture, place) = Fixture::with_timer()?;
+
+        let refs = with_irqs_off(|| {
+            place.free();
+            fixture.prog_refs(0)
+        });
+        assert_eq!(refs, 1);
         Ok(())
     }
 

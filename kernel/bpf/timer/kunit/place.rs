@@ -88,10 +88,15 @@ impl Place {
         unsafe { (&raw mut (*self.0).script).write(script) };
     }
 
-    /// Returns the timer, for as long as the caller is in the read-side section that it is in.
-    pub(super) fn inner<'a>(self) -> Result<&'a Timer> {
+    /// Returns the slot, for as long as the caller is in the read-side section that it is in.
+    pub(super) fn slot<'a>(self) -> &'a Slot {
         // SAFETY: The timer is in a value of a map; the caller is in a read-side section.
-        unsafe { Slot::from_raw(self.timer()) }.timer()
+        unsafe { Slot::from_raw(self.timer()) }
+    }
+
+    /// Returns the timer, for as long.
+    pub(super) fn inner<'a>(self) -> Result<&'a Timer> {
+        self.slot().timer()
     }
 
     pub(super) fn is_empty(self) -> bool {
