@@ -380,7 +380,9 @@ impl Session {
             }
             Prog::Nmi => {
                 // For the breakpoint in it.
-                let interrupt = || drop(getpgid(None));
+                let interrupt = || {
+                    let _ = getpgid(None);
+                };
                 ensure!(
                     self.request(at, state, interrupt),
                     "the breakpoint in getpgid() is no NMI"

@@ -184,7 +184,8 @@ __noinline int count_event(__u32 map, __u32 callback, __u32 action, long ret, __
 		bit = FUZZ_SEEN_NO_ELEMENT;
 	else if (ret <= 0 && ret > -FUZZ_SEEN_NO_ELEMENT)
 		bit = -ret;
-	if (map >= FUZZ_MAPS || map2 >= FUZZ_MAPS || callback >= 2 * FUZZ_PROGS || action >= FUZZ_ACTIONS)
+	if (map >= FUZZ_MAPS || map2 >= FUZZ_MAPS || callback >= 2 * FUZZ_PROGS ||
+	    action >= FUZZ_ACTIONS)
 		return 0;
 	if ((action == FUZZ_RESTART || action == FUZZ_START_OTHER) && !ret)
 		__sync_fetch_and_add(&shared.started[map2], 1);
