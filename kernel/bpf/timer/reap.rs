@@ -44,7 +44,7 @@ use core::ptr::NonNull;
 ///
 /// # Invariants
 ///
-/// The timer is initialized, was not killed, and is owned by `self`.
+/// The timer is initialized and owned by `self`, and `CommandWord::kill()` was not called for it.
 #[must_use = "a timer that is dropped here is never freed"]
 pub(crate) struct Detached(NonNull<Timer>);
 
@@ -81,7 +81,7 @@ impl Detached {
     ///
     /// `timer` must come from the slot that owned it, which must not own it any more.
     pub(crate) unsafe fn from_slot(timer: NonNull<Timer>) -> Self {
-        // INVARIANT: By the safety requirement; timers are only killed after they left the slot.
+        // INVARIANT: By the safety requirement; `kill()` is for who took the timer from there.
         Self(timer)
     }
 

@@ -150,11 +150,15 @@ impl Slot {
     /// Others may have been there since: who frees the element may have taken the timer, and the
     /// element's next owner may have made another one, or had this one admitted.
     pub(crate) fn take_back(&self, timer: &Timer) {
+        if timer.command.abandon() {
+            self.remove(timer);
+        }
+    }
+
+    /// Takes `timer` out of the slot, if it is there, and kills it.
+    pub(crate) fn remove(&self, timer: &Timer) {
         let timer_ptr = ptr::from_ref(timer).cast_mut();
 
-        if !timer.command.abandon() {
-            return;
-        }
         // Full: as in `cancel_and_free()`. By the type invariants we are in a read-side section, so
         // that no other timer can have the address.
         if self.timer.cmpxchg(timer_ptr, ptr::null_mut(), Full).is_ok() {
@@ -190,7 +194,7 @@ impl Slot {
     }
 
     /// Returns [`EBUSY`], with which the caller may use the timer, even if the one who made it is
-    /// not through.
+    /// not through; but if that one is about to take it back, it is dead.
     ///
     /// # Safety
     ///

@@ -137,6 +137,23 @@ fn with_vehicle(test: impl Fn(&Fixture, Place, Place) -> Result + Sync) -> Resul
 mod tests {
     use super::*;
 
+    /// The hrtimer core takes what is not pinned from an idle CPU to a busy one.
+    #[test]
+    fn pinned_start_of_an_idle_cpu_fires_there() -> Result {
+        with_vehicle(|_, vehicle, place| {
+            vehicle.on_expiry(|vehicle| {
+                passenger(vehicle).start(50 * MSEC, PINNED);
+            });
+            place.on_expiry(|place| place.note(0).store(1, Release));
+            on_cpu(THERE, &|| {
+                vehicle.start(20 * MSEC, PINNED);
+            })?;
+            expect(spin_until_set(place.note(0)), c"it fires")?;
+            let ran_on = place.value().cpu.load(Relaxed);
+            expect(ran_on == i64::from(THERE), c"it fires where it was started")
+        })
+    }
+
     #[test]
     fn pinned_start_fires_on_its_cpu() -> Result {
         with_two_cpus(|| {

@@ -102,6 +102,9 @@ mod tests {
         fixture.prepare(place, MONOTONIC);
         place.slot().take_back(old);
         assert!(!place.is_empty());
+        // The same, if it was taken while it was being abandoned.
+        place.slot().remove(old);
+        assert!(!place.is_empty());
         assert_eq!(place.start(MSEC, 0), 0);
         Ok(())
     }

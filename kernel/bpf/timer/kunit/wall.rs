@@ -59,4 +59,31 @@ mod tests {
         assert_eq!(place.try_cancel(), 1);
         Ok(())
     }
+
+    #[test]
+    fn wall_clock_start_while_it_runs_gives_way_to_the_next() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.prepare(place, REALTIME);
+        // Of each two, the first would be at once, and on the base that expires.
+        place.on_expiry(|place| {
+            place.start(0, 0);
+            place.start(i64::MAX as u64, ABSOLUTE);
+        });
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(1), 1);
+        assert_eq!(place.settle(), 1);
+        assert_eq!(place.try_cancel(), 1);
+
+        place.on_expiry(|place| {
+            place.start(1, ABSOLUTE);
+            place.start(LATER, 0);
+        });
+        assert_eq!(place.start(1, ABSOLUTE), 0);
+        assert_eq!(place.wait_for(2), 2);
+        assert_eq!(place.settle(), 2);
+        assert_eq!(place.try_cancel(), 1);
+        Ok(())
+    }
 }
