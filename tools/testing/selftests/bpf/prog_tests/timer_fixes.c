@@ -4,7 +4,7 @@
  *
  * b00628b1c7d5 types of maps			timer_matrix/none_in_*
  * 5e0bc3082e2e tracing programs		timer_fixes/tracing_programs
- * a8abb0c3dc1e overwritten beside a lock	timer_crash, timer_matrix/*_hidden
+ * a8abb0c3dc1e overwritten beside a lock	timer_crash, timer_matrix/KIND_hidden
  * 5eaed6eedbe9 slots not initialised		timer, timer_matrix/hash_malloc_*
  * b5e9ad522c4c stack depth of callbacks	async_stack_depth
  * fd381ce60a2d init and the last user		timer_lifetime/init_races_with_close
@@ -13,7 +13,7 @@
  * 0281b919e175 cancel and free			timer_stress, timer_contexts
  * d4523831f07a callbacks that cancel		timer_lockup, timer_callbacks/cancel_cycle_*
  * a6fcd19d7eac callbacks that delete		timer_callbacks/delete_each_other
- * 58f038e6d209 freed under a bucket's lock	free_timer, timer_matrix/*_lookup_and_delete_*
+ * 58f038e6d209 freed under a bucket's lock	free_timer, timer_matrix/KIND_lookup_and_delete_*
  * 6d78b4473cdb memory charged under a lock	timer_fixes/memory_limit
  * e25ddfb388c8 PREEMPT_RT			all are skipped
  * 5fb750e8a9ae kmemleak			free_timer, with CONFIG_DEBUG_KMEMLEAK
