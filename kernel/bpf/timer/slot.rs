@@ -157,14 +157,17 @@ impl Slot {
 
     /// Takes `timer` out of the slot, if it is there, and kills it.
     pub(crate) fn remove(&self, timer: &Timer) {
-        let timer_ptr = ptr::from_ref(timer).cast_mut();
+        let timer = NonNull::from(timer);
 
         // Full: as in `cancel_and_free()`. By the type invariants we are in a read-side section, so
         // that no other timer can have the address.
-        if self.timer.cmpxchg(timer_ptr, ptr::null_mut(), Full).is_ok() {
-            // SAFETY: By the type invariants the slot owned it; the cmpxchg made it ours, and a
-            // reference is not null.
-            unsafe { Detached::from_slot(NonNull::new_unchecked(timer_ptr)) }.kill();
+        if self
+            .timer
+            .cmpxchg(timer.as_ptr(), ptr::null_mut(), Full)
+            .is_ok()
+        {
+            // SAFETY: By the type invariants the slot owned it; the cmpxchg made it ours.
+            unsafe { Detached::from_slot(timer) }.kill();
         }
     }
 
