@@ -76,13 +76,24 @@ fn expect(condition: bool, what: &CStr) -> Result {
     Err(code::EINVAL)
 }
 
+/// Starts a timer that expires on the other CPU.
+fn start_there(place: Place, nsecs: u64) -> Result {
+    on_cpu(THERE, &|| {
+        place.start(nsecs, PINNED);
+    })
+}
+
+fn expect_ran_on(place: Place, cpu: u32) -> Result {
+    let ran_on = place.value().cpu.load(Relaxed);
+
+    expect(ran_on == i64::from(cpu), c"it fires where it was started")
+}
+
 /// Has the callback of `vehicle` call `script` on the other CPU, while interrupts are off on this
 /// one and `before`, an operation that is left to the drain, was called.
 fn direct_after_deferred(vehicle: Place, script: fn(Place), before: impl FnOnce()) -> Result {
     vehicle.on_expiry(script);
-    on_cpu(THERE, &|| {
-        vehicle.start(20 * MSEC, PINNED);
-    })?;
+    start_there(vehicle, 20 * MSEC)?;
     let overtaken = with_irqs_off(|| {
         before();
         vehicle.note(0).store(1, Release);
@@ -98,9 +109,7 @@ fn passenger(vehicle: Place) -> Place {
 
 /// Has the callback run on the other CPU; it sets note 0 to say so.
 fn run_there(place: Place) -> Result {
-    on_cpu(THERE, &|| {
-        place.start(MSEC, PINNED);
-    })?;
+    start_there(place, MSEC)?;
     expect(spin_until_set(place.note(0)), c"the callback runs")
 }
 
@@ -145,12 +154,9 @@ mod tests {
                 passenger(vehicle).start(50 * MSEC, PINNED);
             });
             place.on_expiry(|place| place.note(0).store(1, Release));
-            on_cpu(THERE, &|| {
-                vehicle.start(20 * MSEC, PINNED);
-            })?;
+            start_there(vehicle, 20 * MSEC)?;
             expect(spin_until_set(place.note(0)), c"it fires")?;
-            let ran_on = place.value().cpu.load(Relaxed);
-            expect(ran_on == i64::from(THERE), c"it fires where it was started")
+            expect_ran_on(place, THERE)
         })
     }
 
@@ -167,8 +173,7 @@ mod tests {
                     place.wait_for(runs as i64 + 1) == runs as i64 + 1,
                     c"it fires",
                 )?;
-                let ran_on = place.value().cpu.load(Relaxed);
-                expect(ran_on == i64::from(cpu), c"it fires where it was started")?;
+                expect_ran_on(place, cpu)?;
             }
             Ok(())
         })
