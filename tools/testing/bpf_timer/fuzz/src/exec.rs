@@ -285,10 +285,10 @@ impl Case<'_> {
         Ok((first?, second?))
     }
 
-    /// Compares the kernel's statistics with what has run. Those of the program
-    /// in hardirq count every hrtimer.
+    /// Compares the kernel's statistics with what has run. Those of programs that
+    /// interrupt count whatever they are attached to.
     fn check_run_counts(&self) -> Result<Option<String>> {
-        for prog in [Prog::SyscallA, Prog::SyscallB, Prog::Tc] {
+        for prog in PROGS.into_iter().filter(|prog| !prog.interrupts()) {
             let at = prog as usize;
             let expected = match self.host.implementation {
                 Implementation::Rust => self.runs[at] + self.firings[at],
