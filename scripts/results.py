@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
+NOT_BUILT = "the tests could not be built"
 EXIT = re.compile(r"exit status (\d+)$")
 
 
