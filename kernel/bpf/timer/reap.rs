@@ -49,7 +49,8 @@ use core::ptr::NonNull;
 pub(crate) struct Detached(NonNull<Timer>);
 
 impl Detached {
-    /// Makes a timer, with memory charged to the memory cgroup of `map`; [`ENOMEM`].
+    /// Makes a timer, with memory charged to the memory cgroup of `map`; [`ENOMEM`],
+    /// or [`EOPNOTSUPP`] as from `DynHrTimer::new()`.
     ///
     /// # Safety
     ///

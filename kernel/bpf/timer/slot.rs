@@ -93,9 +93,11 @@ impl Slot {
 
     /// Puts a new timer into the slot.
     ///
-    /// [`EBUSY`] if there is one, [`ENOMEM`], [`EPERM`] if the map has no user reference, or
-    /// [`ENOENT`] if the element was deleted (from a hash that is not resizable), so that nobody
-    /// would ever cancel the timer.
+    /// [`EBUSY`] if there is one, [`ENOMEM`], [`EOPNOTSUPP`] as from [`DynHrTimer::new`], [`EPERM`]
+    /// if the map has no user reference, or [`ENOENT`] if the element was deleted (from a hash that
+    /// is not resizable), so that nobody would ever cancel the timer.
+    ///
+    /// [`DynHrTimer::new`]: kernel::time::hrtimer::dynamic::DynHrTimer::new
     ///
     /// # Safety
     ///

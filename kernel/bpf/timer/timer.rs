@@ -119,7 +119,7 @@ impl Timer {
         map: &Map,
         value: *mut c_void,
         clock: ClockId,
-    ) -> impl PinInit<Self> + '_ {
+    ) -> impl PinInit<Self, Error> + '_ {
         // INVARIANT: By the safety requirement; the timer dies with the element.
         Self::init(map, Home::new(value, false), clock)
     }
@@ -129,19 +129,22 @@ impl Timer {
     /// # Safety
     ///
     /// As for [`Self::new`], and that is where the timer must be.
-    pub(crate) unsafe fn new_in_wall(map: &Map, value: *mut c_void) -> impl PinInit<Self> + '_ {
+    pub(crate) unsafe fn new_in_wall(
+        map: &Map,
+        value: *mut c_void,
+    ) -> impl PinInit<Self, Error> + '_ {
         // INVARIANT: By the safety requirement; the timer dies with the element.
         Self::init(map, Home::new(value, true), ClockId::RealTime)
     }
 
-    fn init(map: &Map, home: Home, clock: ClockId) -> impl PinInit<Self> + '_ {
-        pin_init!(Self {
+    fn init(map: &Map, home: Home, clock: ClockId) -> impl PinInit<Self, Error> + '_ {
+        try_pin_init!(Self {
             hrtimer <- DynHrTimer::new(clock, StartMode::RELATIVE),
             callback: CallbackCell::new(),
             command: CommandWord::new(),
             links: Links::new(map),
             home,
-        })
+        }? Error)
     }
 
     /// Returns the map that the timer belongs to; [`ENOENT`] if the timer is dead, [`EINVAL`] if it

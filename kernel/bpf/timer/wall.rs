@@ -84,8 +84,8 @@ impl WallTimer {
     /// # Safety
     ///
     /// As for [`Timer::new`].
-    pub(crate) unsafe fn new(map: &Map, value: *mut c_void) -> impl PinInit<Self> + '_ {
-        pin_init!(Self {
+    pub(crate) unsafe fn new(map: &Map, value: *mut c_void) -> impl PinInit<Self, Error> + '_ {
+        try_pin_init!(Self {
             // SAFETY: By the safety requirement; the timer is that of a `WallTimer`.
             timer <- unsafe { Timer::new_in_wall(map, value) },
             absolute <- DynHrTimer::new(ClockId::RealTime, StartMode::ABSOLUTE),
@@ -94,7 +94,7 @@ impl WallTimer {
                 running: false,
                 again: false,
             }),
-        })
+        }? Error)
     }
 
     /// Starts one hrtimer and cancels the other.

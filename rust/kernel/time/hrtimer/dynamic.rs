@@ -46,11 +46,11 @@
 //!     }
 //! }
 //!
-//! let alarm = KBox::pin_init(pin_init!(Alarm {
+//! let alarm = KBox::try_pin_init(try_pin_init!(Alarm {
 //!     timer <- DynHrTimer::new(ClockId::Monotonic, StartMode::RELATIVE),
 //!     rang <- Completion::new(),
 //!     cancels_itself: Atomic::new(true),
-//! }), GFP_KERNEL)?;
+//! }? Error), GFP_KERNEL)?;
 //!
 //! assert_eq!(alarm.timer.try_to_cancel(), TryCancel::Inactive);
 //!
@@ -207,15 +207,21 @@ unsafe impl<T> Send for DynHrTimer<T> {}
 unsafe impl<T> Sync for DynHrTimer<T> {}
 
 impl<T: DynHrTimerCallback> DynHrTimer<T> {
-    /// Returns an initializer for a stopped timer on `clock`.
+    /// Returns an initializer for a stopped timer on `clock`; callable in any context.
     ///
     /// On the real-time clock, a timer is for starts that are absolute, or for starts that are
     /// relative, as `mode` says: setting the clock must change when the former expires, but not the
     /// latter, so those are on the monotonic clock. For the other clocks there is no difference.
-    pub fn new(clock: ClockId, mode: StartMode) -> impl PinInit<Self> {
-        pin_init!(Self {
+    ///
+    /// Fails with [`EOPNOTSUPP`] in an NMI if the kernel is built with `DEBUG_OBJECTS_TIMERS`: its
+    /// records of timers are under locks that the interrupted code may hold.
+    pub fn new(clock: ClockId, mode: StartMode) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
             // INVARIANT: `hrtimer_setup()` is called with soft expiry and `expired`.
-            timer <- Opaque::ffi_init(move |place: *mut bindings::hrtimer| {
+            timer <- Opaque::try_ffi_init(move |place: *mut bindings::hrtimer| {
+                if cfg!(CONFIG_DEBUG_OBJECTS_TIMERS) && interrupt::in_nmi() {
+                    return Err(EOPNOTSUPP);
+                }
                 // SAFETY: `place` is memory for a timer, which need not be initialized.
                 unsafe {
                     bindings::hrtimer_setup(
@@ -225,9 +231,10 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
                         mode.0,
                     )
                 };
+                Ok(())
             }),
             _item: PhantomData,
-        })
+        }? Error)
     }
 
     /// Starts the timer, or moves it if it is started; callable with interrupts on or off, but not

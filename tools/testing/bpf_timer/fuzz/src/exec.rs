@@ -16,6 +16,8 @@ use std::time::Duration;
 pub struct Host {
     pub cpus: u32,
     pub implementation: Implementation,
+    /// Whether timers can be made in NMIs.
+    pub init_in_nmi: bool,
     /// How long what must happen may take.
     pub patience: Duration,
     pub verbose: bool,
@@ -55,6 +57,7 @@ pub fn run(host: &Host, ops: &[Op], orphan: bool, tally: &mut Tally) -> Result<O
         runs: [0; PROGS.len()],
         firings: [0; PROGS.len()],
     };
+    case.model.init_in_nmi = host.init_in_nmi;
     let ids = case.session.ids()?;
     let mut difference = case.run_all(ops, tally)?;
 

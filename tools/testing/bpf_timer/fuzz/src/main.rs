@@ -119,6 +119,10 @@ fn run() -> Result<bool> {
     let host = Host {
         cpus: (available_parallelism()?.get() as u32).min(session::CPUS),
         implementation: options.implementation,
+        // The records of timers are under locks then.
+        init_in_nmi: !sys::is_configured("DEBUG_OBJECTS_TIMERS").context(
+            "/proc/config.gz cannot be searched: is IKCONFIG_PROC off, or zgrep missing?",
+        )?,
         patience: PATIENCE,
         verbose: options.verbose,
     };

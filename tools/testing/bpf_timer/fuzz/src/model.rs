@@ -167,6 +167,8 @@ type Firings = Vec<(Event, Vec<i64>)>;
 #[derive(Clone)]
 pub struct Model {
     implementation: Implementation,
+    /// Whether timers can be made in NMIs.
+    pub init_in_nmi: bool,
     slots: Vec<Vec<Slot>>,
     behaviours: [Option<Behaviour>; SLOTS],
     /// Nothing can be said of the case any more.
@@ -181,6 +183,7 @@ impl Model {
         };
         Self {
             implementation,
+            init_in_nmi: true,
             slots: (0..SLOTS).map(slot).collect(),
             behaviours: [None; SLOTS],
             over: false,
@@ -391,6 +394,7 @@ impl Model {
             Act::Start { bad: true, .. } => same(-EINVAL),
             Act::Init { flags } => match slot.timer {
                 Some(_) => same(-EBUSY),
+                None if context.prog == Prog::Nmi && !self.init_in_nmi => same(-EOPNOTSUPP),
                 None => init(slot, flags),
             },
             _ => match slot.timer {
@@ -906,6 +910,11 @@ mod tests {
         allows(&model, &deferred(Act::CancelAsync), &[-EINVAL]);
         allows(&model, &direct(Act::Init { flags: 1 }), &[0, -ENOMEM]);
         allows(&model, &direct(Act::Init { flags: 2 }), &[-EINVAL]);
+        let init = in_context(SLOT, Act::Init { flags: 1 }, Prog::Nmi, false);
+        allows(&model, &init, &[0, -ENOMEM]);
+        let mut debug = model.clone();
+        debug.init_in_nmi = false;
+        allows(&debug, &init, &[-EOPNOTSUPP]);
         allows(&model, &update(Update::NoExist), &[-EEXIST]);
     }
 

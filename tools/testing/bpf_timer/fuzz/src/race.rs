@@ -166,6 +166,9 @@ impl Race<'_> {
         let deferred = context.is_deferred();
         let c = self.host.implementation == Implementation::C;
         let may = match act {
+            Act::Init { .. } if context.prog == Prog::Nmi && !self.host.init_in_nmi => {
+                vec![-EINVAL, -EBUSY, -EOPNOTSUPP]
+            }
             Act::Init { .. } => vec![0, -EINVAL, -EBUSY, -ENOMEM, -ENOENT],
             Act::SetCallback { .. } => vec![0, -EINVAL, -ENOENT],
             Act::Start { .. } => vec![0, -EINVAL, -ENOENT],

@@ -6,6 +6,7 @@ use libbpf_rs::libbpf_sys as sys;
 use std::ffi::{c_void, CStr};
 use std::mem::zeroed;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::process::Command;
 use std::{fs, io, ptr};
 
 const ENOENT: i32 = 2;
@@ -126,6 +127,19 @@ pub fn is_map_there(id: u32) -> bool {
 pub fn enable_stats() -> Result<OwnedFd, i32> {
     // SAFETY: No more than a number.
     own(unsafe { sys::bpf_enable_stats(sys::BPF_STATS_RUN_TIME) })
+}
+
+/// Whether the running kernel was built with an option.
+pub fn is_configured(option: &str) -> io::Result<bool> {
+    let line = format!("CONFIG_{option}=y");
+    let status = Command::new("zgrep")
+        .args(["-qx", &line, "/proc/config.gz"])
+        .status()?;
+    match status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => Err(io::Error::other("zgrep has failed")),
+    }
 }
 
 /// Whether kprobes may become jumps, where the kernel can do that.
