@@ -18,7 +18,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-upstream test-all kunit mutate kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz
+.PHONY: help run test test-upstream test-all kunit mutate litmus kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz
 
 help:
 	@cat scripts/help.txt
@@ -45,7 +45,10 @@ kunit:
 	@scripts/kunit
 
 mutate:
-	@scripts/mutate
+	@scripts/mutate $(MUTANT)
+
+litmus:
+	@scripts/litmus
 
 kernel:
 	@scripts/kernel $(FLAVOR)

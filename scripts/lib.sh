@@ -43,12 +43,40 @@ mirror() {
 	echo "${MIRROR:-$own}"
 }
 
-# apt_sources MIRROR: what the toolchain and the kernel source come from.
+# apt_sources MIRROR [SUITE...]: sources of packages; by default those of the toolchain and of the
+# kernel source.
 apt_sources() {
-	local suite
-	for suite in trixie trixie-updates trixie-backports; do
-		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $1 $suite main"
+	local suite mirror=$1
+	shift
+	[ $# -gt 0 ] || set -- trixie trixie-updates trixie-backports
+	for suite; do
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
 	done
+}
+
+# install_host WHY PACKAGE...: the machine itself lacks something.
+install_host() {
+	local why=$1
+	shift
+	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+		die "$why: please install $* (on Debian: apt-get install $*)"
+	fi
+	say "$why: installing $*"
+	if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "$@"; } >&2; then
+		die "apt-get could not install $*: is there a network?"
+	fi
+}
+
+# contents PATH...: the checksums of what is there in this repository, whoever owns it.
+contents() {
+	(
+		cd "$REPO"
+		git -c safe.directory='*' ls-files -coz --exclude-standard -- "$@" |
+			while IFS= read -rd '' file; do
+				[ ! -e "$file" ] || printf '%s\0' "$file"
+			done | xargs -0r sha256sum
+	)
 }
 
 # build_crate WHAT DIR: build the crate in DIR, called WHAT, into build/ of the
@@ -58,7 +86,7 @@ build_crate() {
 	local out=$REPO/build/$name
 	lock "$1" "$REPO/build"
 	cd "$REPO"
-	key=$( (scripts/toolchain && git ls-files -co --exclude-standard "$dir" | xargs sha256sum) | sha256sum)
+	key=$( (scripts/toolchain && contents "$2") | sha256sum)
 	[ "$key" != "$(cat "$out/.built" 2>/dev/null)" ] || return 0
 	rm -f "$out/.built"
 	scripts/step "$1: build $name" "$REPO/build/$name.log" --count '^ +Compiling ' -- \
