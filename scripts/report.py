@@ -1,5 +1,7 @@
 """What scripts/test has found, as one page for a browser."""
+import glob
 import html
+import os
 import time
 
 import results as res
@@ -21,12 +23,14 @@ def cell(text, kind=""):
     return f'<td class="{kind}">{html.escape(str(text))}</td>'
 
 
-def console_of(run):
-    try:
-        with open(f"{run.base}.console", errors="backslashreplace") as file:
-            return file.read().splitlines()[-CONSOLE:]
-    except FileNotFoundError:
-        return []
+def consoles_of(run):
+    """The ends of them: some suites are run in parts, each in a VM of its own."""
+    for path in [f"{run.base}.console", *sorted(glob.glob(f"{glob.escape(run.base)}-*.console"))]:
+        if not os.path.exists(path):
+            continue
+        with open(path, errors="backslashreplace") as file:
+            end = "\n".join(file.read().splitlines()[-CONSOLE:])
+        yield f"<p>The end of {html.escape(os.path.basename(path))}:</p><pre>{html.escape(end)}</pre>"
 
 
 def summary_row(run):
@@ -44,24 +48,22 @@ def test_row(result):
 
 def details(run):
     failed = res.count(run.results)[1]
-    console = ""
-    if failed:
-        console = f"<p>The end of the console:</p><pre>{html.escape(chr(10).join(console_of(run)))}</pre>"
+    console = "".join(consoles_of(run)) if failed else ""
     rows = "".join(test_row(result) for result in run.results)
     return (f'<details id="{run.where}-{run.name}"{" open" if failed else ""}>'
             f"<summary>{html.escape(run.name)}, {html.escape(run.where)}</summary>"
             f"<table>{rows}</table>{console}</details>")
 
 
-def write(path, runs, release):
-    """Writes the page; the failures come first."""
+def write(path, runs, release, total):
+    """Writes the page of the first of so many runs; the failures come first."""
     passed, failed, skipped = res.count([result for run in runs for result in run.results])
     worst_first = sorted(runs, key=lambda run: -res.count(run.results)[1])
     page = f"""<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>BPF timers: {failed} failed</title><style>{STYLE}</style>
 <h1>BPF timers: {passed} passed, <span class="{'fail' if failed else 'pass'}">{failed} failed</span>, {skipped} skipped</h1>
-<p>{html.escape(release)}, {time.strftime('%Y-%m-%d %H:%M %Z')}. Logs, consoles and KTAP files are beside this page.</p>
+<p>{f"{len(runs)} of {total} suites yet. " if len(runs) < total else ""}{html.escape(release)}, {time.strftime('%Y-%m-%d %H:%M %Z')}. Logs, consoles and KTAP files are beside this page.</p>
 <table><tr><th>suite<th>kernel<th>passed<th>failed<th>skipped<th>time</tr>
 {''.join(summary_row(run) for run in worst_first)}</table>
 {''.join(details(run) for run in worst_first)}
