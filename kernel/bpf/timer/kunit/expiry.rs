@@ -9,6 +9,7 @@ use super::{
 
 use kernel::{
     bindings,
+    bpf::Map,
     error::code,
     prelude::*,
     sync::atomic::ordering::Relaxed, //
@@ -39,6 +40,20 @@ mod tests {
             assert_eq!(place.settle(), 1);
             assert_eq!(place.start(0, 0), 0);
             assert_eq!(place.wait_for(2), 2);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn key_of_a_hash_is_padded_to_eight_bytes() -> Result {
+        let fixture = Fixture::new()?;
+        let value = fixture.element().0.cast();
+
+        for (key_size, padded) in [(1, 8), (7, 8), (8, 8), (9, 16), (20, 24)] {
+            fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_HASH, key_size);
+            // SAFETY: The fixture's map is valid, and outlives the use of it here.
+            let key = unsafe { Map::from_raw(fixture.map()) }.key_of_value(value, &mut 0);
+            assert_eq!(value as usize - key as usize, padded);
         }
         Ok(())
     }

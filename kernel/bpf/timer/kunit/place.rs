@@ -99,6 +99,13 @@ impl Place {
         self.slot().timer()
     }
 
+    /// Returns whether [`other_callback`] is set, as opposed to [`callback`].
+    pub(super) fn has_other_callback(self) -> Result<bool> {
+        let code = self.inner()?.callback.get().ok_or(EINVAL)?.as_ptr();
+
+        Ok(code == other_callback as *mut c_void)
+    }
+
     pub(super) fn is_empty(self) -> bool {
         // SAFETY: As in `value()`; the first word is accessed with atomic operations only.
         unsafe { Atomic::from_ptr(self.timer().cast::<*mut c_void>()) }

@@ -219,6 +219,9 @@ static void check_cancel_cycle(struct timer_callbacks *skel, __u32 n)
 		test__skip();
 		return;
 	}
+	/* A circle of all of them needs as many CPUs; without, they still come to an end. */
+	if (get_nprocs() < n)
+		test__skip();
 	for (i = 0; i < CYCLE_ROUNDS; i++) {
 		if (!start_cycle(skel, n, CANCEL))
 			return;

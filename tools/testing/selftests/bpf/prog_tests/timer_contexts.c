@@ -2,14 +2,14 @@
 /*
  * All operations on the same 16 timers, from task, irqs-off, hardirq, NMI and
  * expiry, on all CPUs at once; for BPF_TIMER_STRESS seconds, two by default.
- * The kernel's own checks (KASAN, lockdep, kmemleak) say whether that is well;
- * here it is about memory that is missing, and programs that do not unload.
+ * The kernel's own checks (KASAN, lockdep) say whether that is well; here it is
+ * about memory that is missing, or not freed, and programs that do not unload.
  */
 #include <fcntl.h>
 #include <pthread.h>
 #include <test_progs.h>
 #include "timer_contexts.skel.h"
-#include "timer_helpers.h"
+#include "timer_memory.h"
 
 enum { TASK, IRQS_OFF, HARDIRQ, NMI, EXPIRY, CONTEXTS };
 
@@ -66,12 +66,16 @@ void serial_test_timer_contexts(void)
 	const char *seconds = getenv("BPF_TIMER_STRESS");
 	struct job jobs[MAX_CPUS] = {};
 	struct timer_contexts *skel;
+	struct timer_memory *memory;
 	int i, level, context, cpus = get_nprocs();
 	__u32 id = 0;
 
+	memory = watch_memory();
+	if (!memory)
+		return;
 	skel = load_timers(timer_contexts);
 	if (!skel)
-		return;
+		goto out;
 	id = id_of(skel->progs.in_task);
 	if (!ASSERT_OK(timer_contexts__attach(skel), "attach") || !ASSERT_GT(id, 0, "id"))
 		goto out;
@@ -106,4 +110,6 @@ out:
 	timer_contexts__destroy(skel);
 	if (id)
 		ASSERT_TRUE(is_unloaded(id), "unloaded");
+	check_memory(memory, 1);
+	timer_memory__destroy(memory);
 }

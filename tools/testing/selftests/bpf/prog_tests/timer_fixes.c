@@ -16,7 +16,7 @@
  * 58f038e6d209 freed under a bucket's lock	free_timer, timer_matrix/KIND_lookup_and_delete_*
  * 6d78b4473cdb memory charged under a lock	timer_fixes/memory_limit
  * e25ddfb388c8 PREEMPT_RT			all are skipped
- * 5fb750e8a9ae kmemleak			free_timer, with CONFIG_DEBUG_KMEMLEAK
+ * 5fb750e8a9ae kmemleak			free_timer, timer_memory
  * 469d638d1520 callbacks that sleep		timer_refusals/callback_sleeps
  * 1bfbc267ec91 operations in NMI		timer_stress_nmi_*, timer_contexts
  * b135beb07758 start and delete		timer_start_delete_race

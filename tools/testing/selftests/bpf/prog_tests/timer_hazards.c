@@ -205,6 +205,7 @@ static void check_starts_end(struct timer_hazards *skel, struct bpf_link *start_
 	ASSERT_LT(longest_silence(breed, skel), MAX_SILENCE, "silence");
 	ASSERT_GT(skel->bss->bred, 0, "started");
 	ASSERT_GT(skel->bss->refused, 0, "refused");
+	ASSERT_GT(skel->bss->refused_cancel, 0, "refused to cancel");
 	/* The first start is traced, and each of the two that it makes. */
 	if (!in_nmi)
 		ASSERT_GE(skel->bss->refused, skel->bss->bred, "refused at once");

@@ -585,11 +585,12 @@ static void check_in_flight(struct matrix *m, void (*act)(struct matrix *m))
 	if (!ASSERT_OK_FD(fd, "clone") || !begin_hold(m, bss, fd))
 		goto out;
 	act(m);
+	id = id_from_prog_fd(fd);
+	/* Nothing but that it runs keeps the program of the callback, nor, if unloaded, the map. */
+	close(fd);
 	ASSERT_FALSE(READ_ONCE(bss->ended), "nothing has waited");
 	WRITE_ONCE(bss->release, true);
 	ASSERT_TRUE(comes_true(READ_ONCE(bss->ended)), "ended");
-	id = id_from_prog_fd(fd);
-	close(fd);
 	ASSERT_TRUE(is_unloaded(id), "unloaded");
 	ASSERT_EQ(bss->runs, 1, "runs");
 	ASSERT_TRUE(bss->restarted == -EINVAL || bss->restarted == -ENOENT, "not started again");

@@ -15,28 +15,17 @@ static bool have_tracepoints(void)
 	return found;
 }
 
-void serial_test_timer_tracepoints(void)
+static void test_life(struct timer_tracepoints *skel)
 {
-	struct timer_tracepoints__bss *bss;
-	struct timer_tracepoints *skel;
+	struct timer_tracepoints__bss *bss = skel->bss;
 	__u32 map_id, prog_id;
 	__u64 timer;
 	int i;
 
-	if (!have_tracepoints()) {
-		test__skip();
-		return;
-	}
-	skel = load_timers(timer_tracepoints);
-	if (!skel)
-		return;
-	bss = skel->bss;
-	bss->tgid = getpid();
 	/* So long that the start is told of before the expiry, even on a slow machine. */
 	bss->nsecs = 500 * NSEC_PER_MSEC;
-	if (!ASSERT_OK(timer_tracepoints__attach(skel), "attach") ||
-	    !ASSERT_OK(run(skel->progs.arm), "run") || !ASSERT_OK(bss->err, "arm"))
-		goto out;
+	if (!ASSERT_OK(run(skel->progs.arm), "run") || !ASSERT_OK(bss->err, "arm"))
+		return;
 	comes_true(READ_ONCE(bss->events[EXPIRE_EXIT].order));
 	ASSERT_OK(run(skel->progs.cancel), "run");
 	ASSERT_EQ(bss->err, 0, "cancel");
@@ -57,6 +46,78 @@ void serial_test_timer_tracepoints(void)
 	ASSERT_EQ(bss->events[START].nsecs, bss->nsecs, "nsecs");
 	ASSERT_GT(bss->events[EXPIRE_ENTRY].nsecs, bss->nsecs, "expires");
 	ASSERT_EQ(bss->events[CANCEL].flags, false, "async");
-out:
-	timer_tracepoints__destroy(skel);
+}
+
+static void test_results(struct timer_tracepoints *skel)
+{
+	skel->bss->nsecs = NSEC_PER_SEC * 1000;
+	ASSERT_OK(run(skel->progs.operate), "run");
+	ASSERT_EQ(skel->bss->steps, 10, "steps");
+	ASSERT_EQ(skel->bss->wrong, 0, "wrong");
+}
+
+#define TRACEFS "/sys/kernel/tracing/"
+
+/* Returns whether the trace tells of the event, with a map's id, and @ret. */
+static bool is_in_trace(const char *name, const char *ret)
+{
+	FILE *trace = fopen(TRACEFS "trace", "r");
+	char line[512];
+	bool found = false;
+
+	if (!ASSERT_OK_PTR(trace, "trace"))
+		return false;
+	while (!found && fgets(line, sizeof(line), trace))
+		found = strstr(line, name) && strstr(line, " map_id=") && strstr(line, ret);
+	fclose(trace);
+	return found;
+}
+
+static void test_text(struct timer_tracepoints *skel)
+{
+	if (access(TRACEFS "trace", R_OK)) {
+		test__skip();
+		return;
+	}
+	ASSERT_OK(write_sysctl(TRACEFS "trace", ""), "empty");
+	if (!ASSERT_OK(write_sysctl(TRACEFS "events/bpf_timer/enable", "1"), "enable"))
+		return;
+	skel->bss->nsecs = NSEC_PER_SEC * 1000;
+	ASSERT_OK(run(skel->progs.operate), "run");
+	write_sysctl(TRACEFS "events/bpf_timer/enable", "0");
+	ASSERT_TRUE(is_in_trace("bpf_timer_init: timer=", " clockid=7 ret=-16"), "init");
+	ASSERT_TRUE(is_in_trace("bpf_timer_start: timer=", " nsecs=1000000000000 flags=0x2 ret=0"),
+		    "start");
+	ASSERT_TRUE(is_in_trace("bpf_timer_cancel: timer=", " async=1 ret=-125"), "cancel");
+}
+
+static const struct {
+	const char *name;
+	void (*test)(struct timer_tracepoints *skel);
+} tests[] = {
+	{ "life", test_life },
+	{ "results", test_results },
+	{ "text", test_text },
+};
+
+void serial_test_timer_tracepoints(void)
+{
+	struct timer_tracepoints *skel;
+	int i;
+
+	if (!have_tracepoints()) {
+		test__skip();
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(tests); i++) {
+		if (!test__start_subtest(tests[i].name))
+			continue;
+		skel = load_timers(timer_tracepoints);
+		if (skel) {
+			skel->bss->tgid = getpid();
+			if (ASSERT_OK(timer_tracepoints__attach(skel), "attach"))
+				tests[i].test(skel);
+		}
+		timer_tracepoints__destroy(skel);
+	}
 }

@@ -49,7 +49,7 @@ static void operate(int context)
 	else if (value && context == EXPIRY && random % 8 == 7)
 		/* Fails with -EDEADLK for the own timer, and in circles. */
 		bpf_timer_cancel(&value->timer);
-	else if (context != NMI && context != HARDIRQ && random % 8 == 6)
+	else if (random % 8 == 6)
 		bpf_map_delete_elem(&timers, &key);
 	if (ret == -ENOMEM)
 		__sync_fetch_and_add(&no_memory, 1);

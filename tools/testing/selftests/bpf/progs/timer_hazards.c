@@ -173,10 +173,11 @@ int BPF_PROG(cancel_each_other, struct hrtimer *hrtimer)
 	return 0;
 }
 
-/* Starting a timer starts two more. */
+/* Starting a timer starts two more, and cancels the first. */
 bool breeding;
 __u64 bred;
 __u64 refused;
+__u64 refused_cancel;
 
 static void breed(__u32 i)
 {
@@ -192,11 +193,21 @@ static void breed(__u32 i)
 		__sync_fetch_and_add(&bred, 1);
 }
 
+/* A cancellation that is left to the drain could feed it as well. */
+static void cancel_first(void)
+{
+	struct elem *value = elem(0);
+
+	if (value && bpf_timer_cancel_async(&value->timer) == -EDEADLK)
+		__sync_fetch_and_add(&refused_cancel, 1);
+}
+
 static void breed_two(void)
 {
 	if (breeding) {
 		breed(1);
 		breed(2);
+		cancel_first();
 	}
 }
 

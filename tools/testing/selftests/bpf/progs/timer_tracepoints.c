@@ -138,6 +138,51 @@ int arm(void *ctx)
 	return 0;
 }
 
+/* A bit for each step of which @kind was not told as it was. */
+__u32 wrong;
+__u32 steps;
+
+static void step(int kind, long ret, long expected, __u64 flags, bool has_prog)
+{
+	struct event *event = &events[kind];
+
+	if (ret != expected || event->ret != ret || event->flags != flags ||
+	    !!event->prog_id != has_prog || !event->map_id || event->timer != watched)
+		wrong |= 1 << steps;
+	steps++;
+	event->ret = 1000;
+}
+
+/* What operations return, and what is told of it. */
+SEC("syscall")
+int operate(void *ctx)
+{
+	struct bpf_timer *timer;
+	struct elem *value;
+	unsigned long irqs;
+	int key = 0;
+
+	value = bpf_map_lookup_elem(&timers, &key);
+	if (!value)
+		return 1;
+	timer = &value->timer;
+	step(INIT, bpf_timer_init(timer, &timers, CLOCK_REALTIME), 0, CLOCK_REALTIME, false);
+	step(INIT, bpf_timer_init(timer, &timers, CLOCK_BOOTTIME), -EBUSY, CLOCK_BOOTTIME, false);
+	step(START, bpf_timer_start(timer, nsecs, 0), -EINVAL, 0, false);
+	bpf_timer_set_callback(timer, callback);
+	step(START, bpf_timer_start(timer, nsecs, BPF_F_TIMER_CPU_PIN), 0, BPF_F_TIMER_CPU_PIN,
+	     true);
+	step(CANCEL, bpf_timer_cancel_async(timer), 1, true, true);
+	step(CANCEL, bpf_timer_cancel_async(timer), 0, true, true);
+	bpf_local_irq_save(&irqs);
+	step(START, bpf_timer_start(timer, nsecs, 0), 0, 0, true);
+	step(CANCEL, bpf_timer_cancel_async(timer), -ECANCELED, true, true);
+	bpf_local_irq_restore(&irqs);
+	step(CANCEL, bpf_timer_cancel(timer), 0, false, true);
+	step(CANCEL, bpf_timer_cancel(timer), 0, false, false);
+	return 0;
+}
+
 SEC("syscall")
 int cancel(void *ctx)
 {

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Timers that are made and go again, and what is allocated and freed meanwhile. */
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "timer_common.h"
+
+#define ROUNDS 512
+#define SPINS (1 << 22)
+
+char _license[] SEC("license") = "GPL";
+
+struct elem {
+	struct bpf_timer timer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__type(value, struct elem);
+} timers SEC(".maps");
+
+/* How many are to run at once, and how many are there. */
+__u32 parties;
+__u32 arrived;
+__u64 made;
+/* Made in an element that was deleted meanwhile. */
+__u64 gone;
+__u64 allocated;
+__u64 freed;
+
+SEC("fexit/_kmalloc_nolock_noprof")
+int count_allocated(void *ctx)
+{
+	__u64 object;
+
+	if (!bpf_get_func_ret(ctx, &object) && object)
+		__sync_fetch_and_add(&allocated, 1);
+	return 0;
+}
+
+SEC("fentry/kfree_nolock")
+int BPF_PROG(count_freed, const void *object)
+{
+	if (object)
+		__sync_fetch_and_add(&freed, 1);
+	return 0;
+}
+
+static int callback(void *map, __u32 *key, struct elem *value)
+{
+	return 0;
+}
+
+static void wait_for_others(void)
+{
+	int i;
+
+	__sync_fetch_and_add(&arrived, 1);
+	bpf_for(i, 0, SPINS)
+		if (*(volatile __u32 *)&arrived >= parties)
+			break;
+}
+
+/* On several CPUs at once, some make a timer where another one has just done so. */
+SEC("syscall")
+int make_and_delete(void *ctx)
+{
+	struct elem new = {};
+	struct elem *value;
+	long err;
+	int i;
+
+	wait_for_others();
+	bpf_for(i, 0, ROUNDS) {
+		__u32 key = i % 2;
+
+		bpf_map_update_elem(&timers, &key, &new, BPF_ANY);
+		value = bpf_map_lookup_elem(&timers, &key);
+		if (!value)
+			continue;
+		err = bpf_timer_init(&value->timer, &timers,
+				     key ? CLOCK_REALTIME : CLOCK_MONOTONIC);
+		if (!err)
+			__sync_fetch_and_add(&made, 1);
+		else if (err == -ENOENT)
+			__sync_fetch_and_add(&gone, 1);
+		bpf_timer_set_callback(&value->timer, callback);
+		bpf_timer_start(&value->timer, 1000 * NSEC_PER_MSEC, 0);
+		if (i % 4 < 2)
+			bpf_map_delete_elem(&timers, &key);
+	}
+	return 0;
+}
