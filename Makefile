@@ -5,6 +5,7 @@ CPUS ?= 2
 MEM ?= 2G
 TIMEOUT ?= 600
 TIMES ?= 1
+STRESS ?= 2
 FLAVORS := rust c debug
 ifeq ($(filter $(FLAVOR),$(FLAVORS)),)
 $(error unknown FLAVOR '$(FLAVOR)': use one of $(FLAVORS))
@@ -28,7 +29,7 @@ run: kernel sample
 
 test: kernel sample
 	@scripts/fuzz
-	@scripts/enter scripts/test --flavor $(FLAVOR) --cpus '$(CPUS)' --times '$(TIMES)'
+	@scripts/enter scripts/test --flavor $(FLAVOR) --cpus '$(CPUS)' --times '$(TIMES)' --stress '$(STRESS)'
 
 test-upstream:
 	@scripts/kernel rust
@@ -39,7 +40,7 @@ test-all: sample
 	@scripts/fuzz
 	@scripts/kernel rust
 	@scripts/kernel debug
-	@scripts/enter scripts/test --flavor rust --flavor debug --cpus 1 --cpus 2 --cpus 4 --times '$(TIMES)'
+	@scripts/enter scripts/test --flavor rust --flavor debug --cpus 1 --cpus 2 --cpus 4 --times '$(TIMES)' --stress '$(STRESS)'
 
 kunit:
 	@scripts/kunit
