@@ -19,9 +19,10 @@ __rust_helper void rust_helper_bpf_prog_count_run(const struct bpf_prog *prog,
 	if (!prog->stats)
 		return;
 
-	stats = this_cpu_ptr(prog->stats);
+	stats = get_cpu_ptr(prog->stats);
 	flags = u64_stats_update_begin_irqsave(&stats->syncp);
 	u64_stats_inc(&stats->cnt);
 	u64_stats_add(&stats->nsecs, nsecs);
 	u64_stats_update_end_irqrestore(&stats->syncp, flags);
+	put_cpu_ptr(prog->stats);
 }

@@ -50,7 +50,8 @@ use core::marker::PhantomData;
 
 /// Items that an [`IrqWork`] runs for.
 pub trait IrqWorkItem: HasIrqWork + Sync + 'static {
-    /// Called on the CPU that queued the work, in hard interrupt context.
+    /// Called on the CPU that queued the work, in hard interrupt context, with the exceptions that
+    /// the [module](self) names.
     ///
     /// The work may be queued again from here or, from when this is called, on another CPU, where
     /// it may then run at the same time.

@@ -239,6 +239,11 @@ impl CommandWord {
         self.load() == word::UNBORN
     }
 
+    /// Returns whether the timer was killed, or abandoned by its maker.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.load() == word::DEAD
+    }
+
     /// Checks that the timer is alive: [`ENOENT`] if it is dead, [`EINVAL`] if it is not born.
     #[inline]
     pub(crate) fn check_alive(&self) -> Result {

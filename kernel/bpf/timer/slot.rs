@@ -45,7 +45,7 @@ use core::ptr::{
 ///
 /// - `timer` is null, or owns a [`Timer`] in memory from [`Map::alloc_nolock`].
 /// - References to a slot only exist within read-side sections of RCU or RCU Tasks Trace, in which
-///   BPF programs and map operations run.
+///   BPF programs and map operations run, or where a map that nobody uses any more is freed.
 #[repr(C, align(8))]
 pub(crate) struct Slot {
     timer: Atomic<*mut Timer>,
@@ -121,19 +121,21 @@ impl Slot {
         let value = ptr::from_ref(self).wrapping_byte_sub(offset);
         let value = value.cast_mut().cast();
 
-        if self.timer().is_ok() {
-            // SAFETY: By the safety requirement.
-            return Err(unsafe { self.busy(map, value) });
+        // SAFETY: By the safety requirement.
+        if unsafe { self.is_busy(map, value) } {
+            return Err(EBUSY);
         }
         // SAFETY: By the safety requirement, `value` is the value of the element.
         let timer = unsafe { Detached::new(map, value, clock) }?;
 
         // INVARIANT: The slot owns the timer from here on.
         // Full: publishes the timer, for the Acquire in `timer()`.
-        if let Err(_other) = self.timer.cmpxchg(ptr::null_mut(), timer.as_ptr(), Full) {
-            timer.discard();
+        while let Err(_other) = self.timer.cmpxchg(ptr::null_mut(), timer.as_ptr(), Full) {
             // SAFETY: By the safety requirement.
-            return Err(unsafe { self.busy(map, value) });
+            if unsafe { self.is_busy(map, value) } {
+                timer.discard();
+                return Err(EBUSY);
+            }
         }
         // SAFETY: By the type invariants we are in a read-side section, and the timer was in the
         // slot in it (R6).
@@ -198,22 +200,38 @@ impl Slot {
         Ok(())
     }
 
-    /// Returns [`EBUSY`], with which the caller may use the timer, even if the one who made it is
-    /// not through; but if that one is about to take it back, it is dead.
+    /// Returns whether there is a timer in the slot, for the caller to use, even if the one who made
+    /// it is not through.
     ///
     /// # Safety
     ///
     /// As for [`Self::init`], with `value` the value that the slot is in.
+    #[inline]
+    unsafe fn is_busy(&self, map: &Map, value: *mut c_void) -> bool {
+        let Ok(timer) = self.timer() else {
+            return false;
+        };
+        // SAFETY: By the safety requirement; the timer was found in the slot.
+        unsafe { self.is_of_use(timer, map, value) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::is_busy`], and `timer` must have been found in the slot.
     #[cold]
-    unsafe fn busy(&self, map: &Map, value: *mut c_void) -> Error {
-        if let Ok(timer) = self.timer() {
-            if timer.command.is_unborn() {
-                // If it is not admitted, its maker takes it back.
-                // SAFETY: By the safety requirement; the timer was found in the slot.
-                let _ = unsafe { Self::admit(timer, map, value) };
-            }
+    unsafe fn is_of_use(&self, timer: &Timer, map: &Map, value: *mut c_void) -> bool {
+        if timer.command.is_unborn() {
+            // If it is not admitted, its maker takes it back.
+            // SAFETY: By the safety requirement.
+            let _ = unsafe { Self::admit(timer, map, value) };
         }
-        EBUSY
+        // What is dead in its slot was abandoned: its maker had no user of the map, or had not found
+        // the element, which is somebody else's now. Nobody waits for it to be taken out.
+        if timer.command.is_killed() {
+            self.remove(timer);
+            return false;
+        }
+        true
     }
 
     /// Takes the timer, if there is one, out of the slot, cancels it, and frees it when no reader

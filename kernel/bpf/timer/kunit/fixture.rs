@@ -101,6 +101,31 @@ unsafe extern "C" fn lookup_in_empty(
     core::ptr::null_mut()
 }
 
+/// The lookup in a map whose element was deleted, where the init that looks has not yet taken its
+/// timer back when somebody else has the element again and makes a timer in it.
+///
+/// # Safety
+///
+/// As for [`lookup`]; to be called by an init.
+unsafe extern "C" fn lookup_too_late(
+    map: *mut bindings::bpf_map,
+    _key: *mut c_void,
+) -> *mut c_void {
+    // CAST: A fixture begins with its map.
+    // SAFETY: By the safety requirement.
+    let fixture = unsafe { &*map.cast::<Fixture>() };
+    let place = fixture.element();
+
+    fixture.set_lookup(lookup);
+    if let Ok(timer) = place.inner() {
+        warn_unless(timer.command.abandon());
+    }
+    place
+        .note(0)
+        .store(fixture.init(place, MONOTONIC) as i64, Relaxed);
+    core::ptr::null_mut()
+}
+
 // SAFETY: The C structures are accessed as BPF programs would, or before there is a timer.
 unsafe impl Sync for Fixture {}
 
@@ -166,10 +191,22 @@ impl Fixture {
         self.array.get().cast()
     }
 
+    fn set_lookup(
+        &self,
+        lookup: unsafe extern "C" fn(*mut bindings::bpf_map, *mut c_void) -> *mut c_void,
+    ) {
+        // SAFETY: No timer uses the map yet.
+        unsafe { (*self.ops.get()).map_lookup_elem = Some(lookup) };
+    }
+
     /// As if the element had been deleted.
     pub(super) fn delete_element(&self) {
-        // SAFETY: No timer uses the map yet.
-        unsafe { (*self.ops.get()).map_lookup_elem = Some(lookup_in_empty) };
+        self.set_lookup(lookup_in_empty);
+    }
+
+    /// As if it had been, until an init has found out; see [`lookup_too_late`].
+    pub(super) fn delete_element_for_a_moment(&self) {
+        self.set_lookup(lookup_too_late);
     }
 
     pub(super) fn set_user_refs(&self, refs: i64) {

@@ -9,7 +9,10 @@ use crate::command::Start;
 use kernel::{
     error::code,
     prelude::*,
-    sync::rcu,
+    sync::{
+        atomic::ordering::Relaxed,
+        rcu, //
+    },
     time::hrtimer::dynamic::TryCancel, //
 };
 
@@ -106,6 +109,22 @@ mod tests {
         place.slot().remove(old);
         assert!(!place.is_empty());
         assert_eq!(place.start(MSEC, 0), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn init_takes_out_what_another_has_abandoned() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.delete_element_for_a_moment();
+        assert_eq!(fixture.init(place, MONOTONIC), errno(code::ENOENT));
+        // That of who came meanwhile, which is there to be used.
+        assert_eq!(place.note(0).load(Relaxed), 0);
+        assert_eq!(fixture.init(place, MONOTONIC), errno(code::EBUSY));
+        assert_eq!(fixture.set_callback(place, 0), 0);
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(1), 1);
         Ok(())
     }
 

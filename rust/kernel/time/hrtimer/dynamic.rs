@@ -207,14 +207,16 @@ unsafe impl<T> Send for DynHrTimer<T> {}
 unsafe impl<T> Sync for DynHrTimer<T> {}
 
 impl<T: DynHrTimerCallback> DynHrTimer<T> {
-    /// Returns an initializer for a stopped timer on `clock`; callable in any context.
+    /// Returns an initializer for a stopped timer on `clock`; callable in any context, but see
+    /// below.
     ///
     /// On the real-time clock, a timer is for starts that are absolute, or for starts that are
     /// relative, as `mode` says: setting the clock must change when the former expires, but not the
     /// latter, so those are on the monotonic clock. For the other clocks there is no difference.
     ///
     /// Fails with [`EOPNOTSUPP`] in an NMI if the kernel is built with `DEBUG_OBJECTS_TIMERS`: its
-    /// records of timers are under locks that the interrupted code may hold.
+    /// records of timers are under locks that the interrupted code may hold. There, it must not be
+    /// called by what traces the code under these locks either.
     pub fn new(clock: ClockId, mode: StartMode) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             // INVARIANT: `hrtimer_setup()` is called with soft expiry and `expired`.
@@ -295,7 +297,7 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     #[inline]
     pub fn expires(&self) -> i64 {
         // SAFETY: By the type invariants the timer is initialized. On purpose, this may race with a
-        // start, which writes all of the value at once.
+        // start, of which 32-bit machines may see half.
         unsafe { (&raw const (*self.timer.get()).node.expires).read_volatile() }
     }
 
