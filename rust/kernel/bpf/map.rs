@@ -31,6 +31,11 @@ use core::{
 /// A BPF map.
 ///
 /// Wraps the kernel's C `struct bpf_map`.
+///
+/// # Invariants
+///
+/// What a reference points at is a map that C has made, and that is not freed while the reference
+/// lasts.
 #[repr(transparent)]
 pub struct Map(Opaque<bindings::bpf_map>);
 
@@ -47,8 +52,9 @@ impl Map {
     /// `map` must be valid for `'a`.
     #[inline]
     pub unsafe fn from_raw<'a>(map: *mut bindings::bpf_map) -> &'a Self {
+        // INVARIANT: By the safety requirement.
         // CAST: `Map` is transparent over an `Opaque<bpf_map>`.
-        // SAFETY: By the safety requirement.
+        // SAFETY: As above.
         unsafe { &*map.cast::<Self>() }
     }
 
@@ -61,8 +67,8 @@ impl Map {
     /// Returns the number that user space knows the map by; zero once it has lost it.
     #[inline]
     pub fn id(&self) -> u32 {
-        // SAFETY: A field of a valid map. On purpose, this may race with the one write that there
-        // is, of zero.
+        // SAFETY: The map is valid by the type invariants. On purpose, this may race with the one
+        // write that there is, of zero.
         unsafe { (&raw const (*self.as_ptr()).id).read_volatile() }
     }
 
@@ -72,7 +78,8 @@ impl Map {
     /// memory ordering.
     #[inline]
     pub fn has_user_refs(&self) -> bool {
-        // SAFETY: `usercnt` is a field of a valid map, and C accesses it with atomic operations.
+        // SAFETY: The map is valid by the type invariants, and C accesses `usercnt` with atomic
+        // operations.
         let usercnt = unsafe { Atomic::from_ptr(&raw mut (*self.as_ptr()).usercnt.counter) };
 
         usercnt.load(Relaxed) != 0

@@ -75,6 +75,24 @@ mod tests {
     }
 
     #[test]
+    fn timer_can_die_in_its_expiry() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        // Where the map is asked for the element, after the expiry has found the timer alive.
+        fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_RHASH, 4);
+        fixture.prepare(place, MONOTONIC);
+        fixture.delete_element_in_expiry();
+        assert_eq!(place.start(MSEC, 0), 0);
+        // The callback is still called: nobody waits for that.
+        assert_eq!(place.wait_for(1), 1);
+        assert!(place.is_empty());
+        assert_eq!(fixture.prog_refs(0), 1);
+        assert_eq!(place.settle(), 1);
+        Ok(())
+    }
+
+    #[test]
     fn expiry_calls_with_the_index_of_an_array() -> Result {
         let fixture = Fixture::new()?;
         fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY, 4);

@@ -101,6 +101,24 @@ unsafe extern "C" fn lookup_in_empty(
     core::ptr::null_mut()
 }
 
+/// The lookup in a map of which the element is deleted while it is looked up; to be called by an
+/// expiry.
+///
+/// # Safety
+///
+/// As for [`lookup`].
+unsafe extern "C" fn lookup_and_free(
+    map: *mut bindings::bpf_map,
+    _key: *mut c_void,
+) -> *mut c_void {
+    // CAST: A fixture begins with its map.
+    // SAFETY: By the safety requirement.
+    let place = unsafe { &*map.cast::<Fixture>() }.element();
+
+    place.free();
+    place.0.cast()
+}
+
 /// The lookup in a map whose element was deleted, where the init that looks has not yet taken its
 /// timer back when somebody else has the element again and makes a timer in it.
 ///
@@ -202,6 +220,11 @@ impl Fixture {
     /// As if the element had been deleted.
     pub(super) fn delete_element(&self) {
         self.set_lookup(lookup_in_empty);
+    }
+
+    /// As if it were being deleted, once an expiry has looked it up.
+    pub(super) fn delete_element_in_expiry(&self) {
+        self.set_lookup(lookup_and_free);
     }
 
     /// As if it had been, until an init has found out; see [`lookup_too_late`].

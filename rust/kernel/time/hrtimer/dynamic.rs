@@ -427,11 +427,11 @@ impl CancelWait {
 }
 
 /// Returns the soft timer that expires on this CPU, or null; only for softirq context.
-// Not inlined, as modules do not know what it looks at.
+// Not inlined, as modules cannot call what it calls.
 #[inline(never)]
 fn expiring_here() -> *mut bindings::hrtimer {
-    // SAFETY: Callable in any context.
-    unsafe { bindings::hrtimer_soft_expiring_here() }
+    // SAFETY: Callable in any context; in softirq, the result is what it says.
+    unsafe { bindings::hrtimer_soft_expiring() }
 }
 
 /// # Safety

@@ -118,6 +118,18 @@ static void check_never(struct timer_clocks *skel, clockid_t clock, __u64 nsecs,
 	ASSERT_EQ(cancel(skel, 0), 1, "armed");
 }
 
+/* No time of any clock: when it expires is not said, but others do, and it can be cancelled. */
+static void check_negative(struct timer_clocks *skel, __u64 nsecs)
+{
+	__u64 before = runs(skel, 1);
+
+	if (!start(skel, 0, nsecs, BPF_F_TIMER_ABS) || !start(skel, 1, DELAY, 0))
+		return;
+	ASSERT_TRUE(comes_true(runs(skel, 1) > before), "other");
+	ASSERT_LE(runs(skel, 0), 1, "runs");
+	ASSERT_EQ(cancel(skel, 0) + runs(skel, 0), 1, "armed or expired");
+}
+
 static void check_far(struct timer_clocks *skel, clockid_t clock)
 {
 	if (!init(skel, 0, clock) || !init(skel, 1, clock))
@@ -127,6 +139,7 @@ static void check_far(struct timer_clocks *skel, clockid_t clock)
 	check_never(skel, clock, INT64_MAX - 1, 0);
 	check_never(skel, clock, 1ULL << 62, BPF_F_TIMER_ABS);
 	check_never(skel, clock, UINT64_MAX, 0);
+	check_negative(skel, UINT64_MAX);
 }
 
 static void check_pinned(struct timer_clocks *skel, clockid_t clock)

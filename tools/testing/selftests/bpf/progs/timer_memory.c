@@ -28,23 +28,42 @@ __u64 made;
 /* Made in an element that was deleted meanwhile. */
 __u64 gone;
 __u64 allocated;
+/* Of these, what could be put into the map, and was taken out; or could not. */
+__u64 known;
 __u64 freed;
+__u64 lost;
+
+/* Since what was allocated before is freed meanwhile. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u8);
+} objects SEC(".maps");
 
 SEC("fexit/_kmalloc_nolock_noprof")
 int count_allocated(void *ctx)
 {
 	__u64 object;
+	__u8 one = 1;
 
-	if (!bpf_get_func_ret(ctx, &object) && object)
-		__sync_fetch_and_add(&allocated, 1);
+	if (bpf_get_func_ret(ctx, &object) || !object)
+		return 0;
+	__sync_fetch_and_add(&allocated, 1);
+	if (!bpf_map_update_elem(&objects, &object, &one, BPF_NOEXIST))
+		__sync_fetch_and_add(&known, 1);
 	return 0;
 }
 
 SEC("fentry/kfree_nolock")
-int BPF_PROG(count_freed, const void *object)
+int BPF_PROG(count_freed, __u64 object)
 {
-	if (object)
+	long err = bpf_map_delete_elem(&objects, &object);
+
+	if (!err)
 		__sync_fetch_and_add(&freed, 1);
+	else if (err != -ENOENT)
+		__sync_fetch_and_add(&lost, 1);
 	return 0;
 }
 
