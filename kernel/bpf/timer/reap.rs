@@ -185,8 +185,8 @@ unsafe impl RcuItem for Corpse {
         // SAFETY: By the type invariants the timer is valid.
         let timer = unsafe { self.0.as_ref() };
 
-        // All who could arm it are through, but for an expiry that runs, which may do so at its end:
-        // it is a reader of RCU, so look again after another grace period.
+        // All who could arm it are through, but for an expiry that runs, which may do so at its
+        // end: it is a reader of RCU, so look again after another grace period.
         if timer.disarm() == TryCancel::Running {
             tasks_trace::call(self);
             return;

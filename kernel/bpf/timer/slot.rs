@@ -200,8 +200,8 @@ impl Slot {
         Ok(())
     }
 
-    /// Returns whether there is a timer in the slot, for the caller to use, even if the one who made
-    /// it is not through.
+    /// Returns whether there is a timer in the slot, for the caller to use, even if the one who
+    /// made it is not through.
     ///
     /// # Safety
     ///
@@ -225,8 +225,8 @@ impl Slot {
             // SAFETY: By the safety requirement.
             let _ = unsafe { Self::admit(timer, map, value) };
         }
-        // What is dead in its slot was abandoned: its maker had no user of the map, or had not found
-        // the element, which is somebody else's now. Nobody waits for it to be taken out.
+        // What is dead in its slot was abandoned: its maker had no user of the map, or had not
+        // found the element, which is somebody else's now. Nobody waits for it to be taken out.
         if timer.command.is_killed() {
             self.remove(timer);
             return false;
