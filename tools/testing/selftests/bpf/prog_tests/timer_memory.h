@@ -27,11 +27,16 @@ static inline struct timer_memory *watch_memory(void)
 	return NULL;
 }
 
+/* How many frees it cannot know of. */
+static inline __u64 missed_frees(struct timer_memory *skel)
+{
+	return misses_of(skel->progs.count_freed) + READ_ONCE(skel->bss->lost);
+}
+
 static inline bool is_all_freed(struct timer_memory *skel)
 {
-	__u64 missed = misses_of(skel->progs.count_freed) + READ_ONCE(skel->bss->lost);
-
-	return READ_ONCE(skel->bss->known) <= READ_ONCE(skel->bss->freed) + missed;
+	return READ_ONCE(skel->bss->known) <=
+	       READ_ONCE(skel->bss->freed) + missed_frees(skel);
 }
 
 /* To be called when no timer is left. */
@@ -40,9 +45,10 @@ static inline void check_memory(struct timer_memory *skel, __u64 at_least)
 	ASSERT_TRUE(comes_true(is_all_freed(skel)), "all is freed");
 	ASSERT_GE(skel->bss->allocated, at_least, "allocated");
 	ASSERT_GT(skel->bss->known, skel->bss->allocated / 2, "known");
-	printf("allocated %llu, known %llu, freed %llu, lost %llu\n",
+	printf("allocated %llu, known %llu, freed %llu, missed %llu\n",
 	       (unsigned long long)skel->bss->allocated, (unsigned long long)skel->bss->known,
-	       (unsigned long long)skel->bss->freed, (unsigned long long)skel->bss->lost);
+	       (unsigned long long)skel->bss->freed,
+	       (unsigned long long)missed_frees(skel));
 }
 
 #endif
