@@ -84,9 +84,8 @@ static_assert!(core::mem::offset_of!(Fixture, array_values) == size_of::<binding
 ///
 /// `map` must be that of a [`Fixture`].
 unsafe extern "C" fn lookup(map: *mut bindings::bpf_map, _key: *mut c_void) -> *mut c_void {
-    // CAST: A fixture begins with its map.
     // SAFETY: By the safety requirement.
-    unsafe { (*map.cast::<Fixture>()).element.value.get().cast() }
+    unsafe { Fixture::from_map(map) }.element().0.cast()
 }
 
 /// The lookup in a map that has no element.
@@ -111,9 +110,8 @@ unsafe extern "C" fn lookup_and_free(
     map: *mut bindings::bpf_map,
     _key: *mut c_void,
 ) -> *mut c_void {
-    // CAST: A fixture begins with its map.
     // SAFETY: By the safety requirement.
-    let place = unsafe { &*map.cast::<Fixture>() }.element();
+    let place = unsafe { Fixture::from_map(map) }.element();
 
     place.free();
     place.0.cast()
@@ -129,9 +127,8 @@ unsafe extern "C" fn lookup_too_late(
     map: *mut bindings::bpf_map,
     _key: *mut c_void,
 ) -> *mut c_void {
-    // CAST: A fixture begins with its map.
     // SAFETY: By the safety requirement.
-    let fixture = unsafe { &*map.cast::<Fixture>() };
+    let fixture = unsafe { Fixture::from_map(map) };
     let place = fixture.element();
 
     fixture.set_lookup(lookup);
@@ -189,11 +186,23 @@ impl Fixture {
         Ok(fixture)
     }
 
+    /// Returns the fixture that has a map.
+    ///
+    /// # Safety
+    ///
+    /// `map` must be that of a [`Fixture`], which must be valid for `'a`.
+    unsafe fn from_map<'a>(map: *mut bindings::bpf_map) -> &'a Self {
+        // CAST: A fixture begins with its map.
+        // SAFETY: By the safety requirement.
+        unsafe { &*map.cast::<Self>() }
+    }
+
     /// Returns the fixture of a callback that runs.
     pub(super) fn of(place: &Place) -> &Self {
-        // CAST: A fixture begins with its map.
+        let map = place.value().map.load(Relaxed) as *mut bindings::bpf_map;
+
         // SAFETY: The callback got the map, and the test keeps the fixture until it is through.
-        unsafe { &*(place.value().map.load(Relaxed) as *const Self) }
+        unsafe { Self::from_map(map) }
     }
 
     /// Returns a map with a timer that has a callback.

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -101,12 +102,20 @@ static inline int end_run(struct run_on_cpu *job)
 		!!__tries;						\
 	})
 
-static inline __u32 id_of(const struct bpf_program *prog)
+/* What the kernel tells of @prog; nothing but zeroes if it does not. */
+static inline struct bpf_prog_info info_of(const struct bpf_program *prog)
 {
 	struct bpf_prog_info info = {};
 	__u32 len = sizeof(info);
 
-	return bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len) ? 0 : info.id;
+	if (bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+		memset(&info, 0, sizeof(info));
+	return info;
+}
+
+static inline __u32 id_of(const struct bpf_program *prog)
+{
+	return info_of(prog).id;
 }
 
 static inline __u32 id_of_map(const struct bpf_map *map)

@@ -6,16 +6,6 @@
 #include "timer_memory.skel.h"
 #include "timer_helpers.h"
 
-/* How often a program was not run since it was already at work on its CPU. */
-static inline __u64 misses_of(const struct bpf_program *prog)
-{
-	struct bpf_prog_info info = {};
-	__u32 len = sizeof(info);
-
-	return bpf_prog_get_info_by_fd(bpf_program__fd(prog), &info, &len) ?
-		       0 : info.recursion_misses;
-}
-
 /* Counts what is allocated from here on. */
 static inline struct timer_memory *watch_memory(void)
 {
@@ -27,10 +17,10 @@ static inline struct timer_memory *watch_memory(void)
 	return NULL;
 }
 
-/* How many frees it cannot know of. */
+/* How many frees it cannot know of: the program was already at work on that CPU, or the map. */
 static inline __u64 missed_frees(struct timer_memory *skel)
 {
-	return misses_of(skel->progs.count_freed) + READ_ONCE(skel->bss->lost);
+	return info_of(skel->progs.count_freed).recursion_misses + READ_ONCE(skel->bss->lost);
 }
 
 static inline bool is_all_freed(struct timer_memory *skel)

@@ -28,12 +28,12 @@ __u64 made;
 /* Made in an element that was deleted meanwhile. */
 __u64 gone;
 __u64 allocated;
-/* Of these, what could be put into the map, and was taken out; or could not. */
+/* How often something was put into the map, taken out of it, and could not be taken out. */
 __u64 known;
 __u64 freed;
 __u64 lost;
 
-/* Since what was allocated before is freed meanwhile. */
+/* What is allocated, to tell it from what was allocated before, and is freed meanwhile. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
