@@ -25,9 +25,8 @@ def cell(text, kind=""):
 
 def consoles_of(run):
     """The ends of them: some suites are run in parts, each in a VM of its own."""
-    for path in [f"{run.base}.console", *sorted(glob.glob(f"{glob.escape(run.base)}-*.console"))]:
-        if not os.path.exists(path):
-            continue
+    base = glob.escape(run.base)
+    for path in glob.glob(f"{base}.console") + sorted(glob.glob(f"{base}-*.console")):
         with open(path, errors="backslashreplace") as file:
             end = "\n".join(file.read().splitlines()[-CONSOLE:])
         yield f"<p>The end of {html.escape(os.path.basename(path))}:</p><pre>{html.escape(end)}</pre>"
