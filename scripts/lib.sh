@@ -43,14 +43,12 @@ mirror() {
 	echo "${MIRROR:-$own}"
 }
 
-# apt_sources MIRROR [SUITE...]: sources of packages; by default those of the toolchain and of the
-# kernel source.
+# apt_sources MIRROR SUITE: what packages of a Debian come from; the kernel source is a backport.
 apt_sources() {
-	local suite mirror=$1
-	shift
-	[ $# -gt 0 ] || set -- trixie trixie-updates trixie-backports
-	for suite; do
-		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
+	local suite suites=("$2")
+	[ "$2" != trixie ] || suites+=(trixie-updates trixie-backports)
+	for suite in "${suites[@]}"; do
+		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $1 $suite main"
 	done
 }
 
