@@ -36,7 +36,8 @@ use core::{
 /// [`AlwaysRefCounted`](crate::sync::aref::AlwaysRefCounted), since a reference can only be had by
 /// [trying](Prog::try_get).
 ///
-/// "In any context" includes NMI only if the architecture has `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`.
+/// "In any context" includes NMI only if the architecture has `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`,
+/// and not `CONFIG_GENERIC_ATOMIC64`, with which the count of references is under a lock.
 ///
 /// # Invariants
 ///
@@ -46,7 +47,8 @@ pub struct Prog(Opaque<bindings::bpf_prog>);
 
 // SAFETY: Programs are freed by RCU from any context, and shared by all CPUs.
 unsafe impl Send for Prog {}
-// SAFETY: As above; all methods are atomic.
+// SAFETY: As above; the count is atomic, and the one field that is read otherwise is a word that C
+// changes but once.
 unsafe impl Sync for Prog {}
 
 impl Prog {
@@ -108,8 +110,8 @@ impl Prog {
 
 /// A reference to a BPF program, which keeps it loaded.
 ///
-/// May be dropped in any context. Dropping the last reference unloads the program after a grace
-/// period.
+/// May be dropped in any context, with any lock held. Dropping the last reference unloads the
+/// program soon after, if the CPU stays online, and after a grace period.
 ///
 /// # Invariants
 ///

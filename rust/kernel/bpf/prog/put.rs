@@ -2,14 +2,14 @@
 
 //! Dropping references to programs in any context.
 //!
-//! With interrupts off, `bpf_prog_put()` leaves the end of a program to a workqueue. But what it
-//! has interrupted may be the workqueue's own code, in NMI and by way of tracepoints. So there the
+//! The end of a program takes locks: those of the table of programs and of their symbols, or, with
+//! interrupts off, where `bpf_prog_put()` leaves it to a workqueue, those of that. Who drops the
+//! last reference may be called by code that holds them: by way of tracepoints, and in NMI. So the
 //! last reference goes to an `irq_work` first.
 
 use crate::{
     bindings,
     container_of,
-    interrupt,
     irq_work::{
         IrqWork,
         IrqWorkItem, //
@@ -111,13 +111,9 @@ pub(super) unsafe fn last(prog: NonNull<bindings::bpf_prog>) {
     // INVARIANT: Nobody else had a reference to give up. Who gets one from now on finds ours still
     // there when dropping it.
     let last = LastRef(prog);
-
-    if !interrupt::irqs_disabled() && !interrupt::in_hardirq() {
-        drop(last);
-        return;
-    }
     let waiting = WAITING.this_cpu();
 
+    // On whichever CPU that is by now: a list can be added to, and its work be run, anywhere.
     if waiting.refs.push(last) {
         IrqWork::queue(waiting);
     }
