@@ -35,9 +35,11 @@
 //!
 //! static COUNTER: Counter = Counter { work: IrqWork::new(), runs: Atomic::new(0) };
 //!
+//! let before = COUNTER.runs.load(Relaxed);
+//!
 //! assert!(IrqWork::queue(&COUNTER));
 //! IrqWork::sync(&COUNTER);
-//! assert_eq!(COUNTER.runs.load(Relaxed), 1);
+//! assert_eq!(COUNTER.runs.load(Relaxed), before + 1);
 //! ```
 
 use crate::{
@@ -163,7 +165,8 @@ impl<T: IrqWorkItem> IrqWork<T> {
         unsafe { bindings::irq_work_queue(Self::raw(item)) }
     }
 
-    /// Waits until what was queued before has run, on any CPU; sleeps.
+    /// Waits until what was queued before has run, on any CPU; sleeps. Callers for the same item
+    /// have to take turns: where interrupts do not run it, C only wakes one who waits.
     pub fn sync(item: &'static T) {
         // SAFETY: The work is initialized by its invariants and lives for ever.
         unsafe { bindings::irq_work_sync(Self::raw(item)) };

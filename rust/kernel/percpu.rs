@@ -22,12 +22,11 @@
 //!     static VISITS: Atomic<i32> = Atomic::new(0);
 //! }
 //!
-//! let visits = VISITS.this_cpu();
-//! visits.fetch_add(1, Relaxed);
-//! assert_eq!(visits.load(Relaxed), 1);
+//! let total = || -> i32 { VISITS.copies().map(|visits| visits.load(Relaxed)).sum() };
+//! let before = total();
 //!
-//! let total: i32 = VISITS.copies().map(|visits| visits.load(Relaxed)).sum();
-//! assert_eq!(total, 1);
+//! VISITS.this_cpu().fetch_add(1, Relaxed);
+//! assert_eq!(total(), before + 1);
 //! ```
 
 use crate::{

@@ -42,8 +42,10 @@ impl Timer {
         // resizable hashes is a timer made in such an element (H7); with the element in the map,
         // its memory is not freed before this expiry ends.
         let value = self.value();
-        // SAFETY: It is a hash; by the type invariants of `Timer`, but for the moment in which the
-        // memory of a deleted element is freed.
+        // SAFETY: It is a hash, and a reader keeps the element, by the type invariants of `Timer`.
+        // These do not hold for one exception, which is a use after free that C has as well: the
+        // map code frees the memory of a deleted element, or that and an inner map, right after it
+        // has had the timer killed. An expiry that got here just before uses what is left.
         if !map.has_user_refs() || map.is_resizable_hash() && !unsafe { map.finds(value) } {
             self.callback.clear();
             return;

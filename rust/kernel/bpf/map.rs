@@ -150,8 +150,9 @@ impl Map {
             (*ops).map_lookup_elem_sys_only.or((*ops).map_lookup_elem)
         };
 
-        // SAFETY: Hashes are looked up in without a lock, in any context; the key is valid, by the
-        // safety requirements, and who writes another there knows of such readers.
+        // SAFETY: Hashes are looked up in without a lock, in any context. The key is memory of an
+        // element that is not freed, by the safety requirements. The map may give it to another key
+        // meanwhile, as it may that of an element that a lookup is just comparing with.
         lookup.is_some_and(|lookup| unsafe { lookup(map, key) } == value)
     }
 

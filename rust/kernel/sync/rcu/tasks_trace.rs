@@ -75,7 +75,7 @@ impl Default for RcuHead {
     }
 }
 
-// SAFETY: Only RCU accesses the content.
+// SAFETY: The content means something to RCU only.
 unsafe impl Send for RcuHead {}
 // SAFETY: As above; a shared reference gives no access to it.
 unsafe impl Sync for RcuHead {}
@@ -84,8 +84,9 @@ unsafe impl Sync for RcuHead {}
 ///
 /// # Safety
 ///
-/// - [`into_head`] must return a pointer to a valid head that nothing but RCU accesses until the
-///   pointer is passed to [`from_head`].
+/// - [`into_head`] must return a pointer to a valid head that nothing but RCU writes to until the
+///   pointer is passed to [`from_head`]. Others may read its words, if whatever RCU has put there,
+///   at any time and without an atomic access, will do.
 /// - [`from_head`] must be the inverse of [`into_head`].
 ///
 /// [`into_head`]: RcuItem::into_head
@@ -117,7 +118,7 @@ pub fn call<P: RcuItem>(item: P) {
     let head = item.into_head();
 
     // CAST: `RcuHead` is transparent over the C head.
-    // SAFETY: `RcuItem` guarantees a valid head that is now RCU's alone.
+    // SAFETY: `RcuItem` guarantees a valid head that is now RCU's to write to.
     unsafe { bindings::call_rcu_tasks_trace(head.as_ptr().cast(), Some(grace_period_passed::<P>)) };
 }
 

@@ -77,6 +77,12 @@ use crate::{
             Full, //
         },
     },
+    time::{
+        BootTime,
+        Instant,
+        Monotonic,
+        RealTime, //
+    },
     types::{
         NotThreadSafe,
         Opaque, //
@@ -97,6 +103,17 @@ pub enum ClockId {
     Monotonic = bindings::CLOCK_MONOTONIC as i32,
     /// Time since boot with suspend, `CLOCK_BOOTTIME`.
     BootTime = bindings::CLOCK_BOOTTIME as i32,
+}
+
+impl ClockId {
+    /// Returns the time of the clock in nanoseconds. Not in NMI.
+    pub fn now(self) -> i64 {
+        match self {
+            Self::RealTime => Instant::<RealTime>::now().as_nanos(),
+            Self::Monotonic => Instant::<Monotonic>::now().as_nanos(),
+            Self::BootTime => Instant::<BootTime>::now().as_nanos(),
+        }
+    }
 }
 
 impl TryFrom<u32> for ClockId {
@@ -242,8 +259,10 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// Starts the timer, or moves it if it is started; callable with interrupts on or off, but not
     /// from code that may have interrupted the hrtimer core: NMI and hrtimer tracepoints.
     ///
-    /// `expires` is in nanoseconds. An expiry in the past expires at once, but one that is negative
-    /// is no time: as if it were too far off, the timer may never expire. On the real-time clock,
+    /// `expires` is in nanoseconds. An expiry in the past expires at once: before those who expire
+    /// timers on that CPU do anything else, so that callbacks that do not stop to start timers like
+    /// that keep the CPU for ever. One that is negative is no time: the timer may expire at any
+    /// time or, as if it were too far off, never. On the real-time clock,
     /// `mode` must be absolute or relative as it was for [`Self::new`], else the timer expires at
     /// the wrong time. Orders nothing beyond the lock of the timer's base.
     ///
@@ -252,7 +271,8 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// - `self` must be the field that [`HasDynHrTimer`] names of a `T`.
     /// - That `T` must stay where it is and alive until the timer was cancelled after this call and
     ///   the callback does not run any more, as an [`Ok`] of [`Self::cancel`] and the results of
-    ///   [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell.
+    ///   [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, there must only
+    ///   be shared references to it, since the callback has one, on any CPU.
     #[inline]
     pub unsafe fn start(&self, expires: i64, mode: StartMode) {
         // SAFETY: By the type invariants the timer is initialized, for soft expiry as `mode` is;
@@ -312,7 +332,7 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     #[inline]
     pub fn is_running(&self) -> bool {
         // SAFETY: By the type invariants the timer is initialized.
-        unsafe { bindings::hrtimer_callback_running(self.timer.get()) }
+        unsafe { bindings::hrtimer_callback_running_lockless(self.timer.get()) }
     }
 }
 
@@ -430,7 +450,8 @@ impl CancelWait {
 // Not inlined, as modules cannot call what it calls.
 #[inline(never)]
 fn expiring_here() -> *mut bindings::hrtimer {
-    // SAFETY: Callable in any context; in softirq, the result is what it says.
+    // SAFETY: Callable in any context. What it reads is only written by this CPU in softirq, which
+    // does not nest, so in softirq the result does not change under its reader.
     unsafe { bindings::hrtimer_soft_expiring() }
 }
 
