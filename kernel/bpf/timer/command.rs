@@ -62,6 +62,31 @@ impl Start {
         self.flags & Self::PINNED != 0
     }
 
+    /// Returns whether an absolute start is for `now` on its clock, or before.
+    #[inline]
+    pub(crate) fn is_due(self, now: i64) -> bool {
+        self.nsecs <= now as u64
+    }
+
+    /// Returns a start for the time when it is carried out, in place of an absolute one.
+    #[inline]
+    pub(crate) fn at_once(self) -> Self {
+        // INVARIANT: One flag less.
+        Self {
+            nsecs: 0,
+            flags: self.flags & !Self::ABSOLUTE,
+        }
+    }
+
+    /// Returns the same, but for a time beyond `KTIME_MAX`, which would be negative, the last.
+    #[inline]
+    pub(crate) fn or_never(self) -> Self {
+        Self {
+            nsecs: self.nsecs.min(i64::MAX as u64),
+            ..self
+        }
+    }
+
     #[inline]
     pub(crate) fn mode(self) -> StartMode {
         StartMode::new(self.is_absolute(), self.is_pinned())

@@ -17,6 +17,7 @@ use crate::{
 };
 
 use kernel::{
+    bindings,
     bpf::{
         Callback,
         Map,
@@ -53,7 +54,7 @@ use kernel::{
 ///   callbacks, none of which begins after the grace period that follows the timer's death.
 /// - A timer that is made in a deleted element of a resizable hash dies when the element is freed,
 ///   with no grace period after. What its expiry does about that is said there.
-/// - If `home` says so, the timer is the first field of a [`WallTimer`].
+/// - If the clock in `home` is the real-time clock, the timer is the first field of a [`WallTimer`].
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Timer {
@@ -79,25 +80,32 @@ kernel::impl_has_dyn_hr_timer! {
     impl HasDynHrTimer for Timer { self.hrtimer }
 }
 
-/// The value that a timer is in, and whether it is a [`WallTimer`]'s, in bit 0 of the address.
+/// The value that a timer is in, and its clock, in the bits of the address that are zero since a
+/// value with a `struct bpf_timer` has the alignment of that.
 #[derive(Copy, Clone)]
 struct Home(*mut c_void);
 
 impl Home {
-    const IN_WALL: usize = 1;
+    const CLOCK: usize = align_of::<bindings::bpf_timer>() - 1;
 
-    fn new(value: *mut c_void, in_wall: bool) -> Self {
-        Self(value.map_addr(|addr| addr | usize::from(in_wall)))
+    fn new(value: *mut c_void, clock: ClockId) -> Self {
+        const { assert!(ClockId::BootTime as usize <= Self::CLOCK && ClockId::RealTime as i32 == 0) };
+
+        Self(value.map_addr(|addr| addr | clock as usize))
     }
 
     #[inline]
     fn value(self) -> *mut c_void {
-        self.0.map_addr(|addr| addr & !Self::IN_WALL)
+        self.0.map_addr(|addr| addr & !Self::CLOCK)
     }
 
     #[inline]
-    fn in_wall(self) -> bool {
-        self.0.addr() & Self::IN_WALL != 0
+    fn clock(self) -> ClockId {
+        match self.0.addr() & Self::CLOCK {
+            0 => ClockId::RealTime,
+            clock if clock == ClockId::BootTime as usize => ClockId::BootTime,
+            _ => ClockId::Monotonic,
+        }
     }
 }
 
@@ -121,7 +129,7 @@ impl Timer {
         clock: ClockId,
     ) -> impl PinInit<Self, Error> + '_ {
         // INVARIANT: By the safety requirement; the timer dies with the element.
-        Self::init(map, Home::new(value, false), clock)
+        Self::init(map, value, clock)
     }
 
     /// Returns an initializer for the timer in a [`WallTimer`], as [`Self::new`] does.
@@ -134,16 +142,16 @@ impl Timer {
         value: *mut c_void,
     ) -> impl PinInit<Self, Error> + '_ {
         // INVARIANT: By the safety requirement; the timer dies with the element.
-        Self::init(map, Home::new(value, true), ClockId::RealTime)
+        Self::init(map, value, ClockId::RealTime)
     }
 
-    fn init(map: &Map, home: Home, clock: ClockId) -> impl PinInit<Self, Error> + '_ {
+    fn init(map: &Map, value: *mut c_void, clock: ClockId) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             hrtimer <- DynHrTimer::new(clock, StartMode::RELATIVE),
             callback: CallbackCell::new(),
             command: CommandWord::new(),
             links: Links::new(map),
-            home,
+            home: Home::new(value, clock),
         }? Error)
     }
 
@@ -168,7 +176,7 @@ impl Timer {
     /// Returns what the timer is in, if that is a timer on the real-time clock.
     #[inline]
     pub(crate) fn wall(&self) -> Option<&WallTimer> {
-        if !self.home.in_wall() {
+        if self.home.clock() != ClockId::RealTime {
             return None;
         }
         // CAST: The timer is the first field of a `WallTimer`, by the type invariants.
@@ -239,13 +247,10 @@ impl Timer {
     /// Arms the timer; not where [`must_defer`] says so, but in the drain.
     #[inline(always)]
     pub(crate) fn start_now(&self, start: Start) {
-        // SAFETY: The timer stays valid until the grace period after its death, in the readers of
-        // which we are, and from then on until its corpse found it cancelled and not running.
-        unsafe {
-            match self.wall() {
-                None => self.hrtimer.start(start.nsecs as i64, start.mode()),
-                Some(wall) => wall.arm(start),
-            }
+        if start.flags() == 0 {
+            self.arm(start);
+        } else {
+            self.arm_by_flags(start);
         }
 
         // R1: If the timer died in between, whoever killed it may have cancelled before we armed.
@@ -253,6 +258,32 @@ impl Timer {
         // expiry finds the timer dead. So no barrier is needed, which would cost every start.
         if self.command.is_dead() {
             self.disarm();
+        }
+    }
+
+    #[cold]
+    fn arm_by_flags(&self, start: Start) {
+        if !start.is_absolute() {
+            return self.arm(start);
+        }
+        // What expires timers goes on as long as one is due that was when it began. So a callback
+        // that starts a timer for before then, its own say, would keep it from ever coming to an
+        // end (H10). A time after that is as good.
+        if interrupt::in_serving_softirq() && start.is_due(self.home.clock().now()) {
+            return self.arm(start.at_once());
+        }
+        self.arm(start.or_never());
+    }
+
+    #[inline(always)]
+    fn arm(&self, start: Start) {
+        // SAFETY: The timer stays valid until the grace period after its death, in the readers of
+        // which we are, and from then on until its corpse found it cancelled and not running.
+        unsafe {
+            match self.wall() {
+                None => self.hrtimer.start(start.nsecs as i64, start.mode()),
+                Some(wall) => wall.arm(start),
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use kernel::{
     },
     kunit,
     prelude::*,
+    processor::cpu_relax,
     sync::atomic::{
         ordering::{
             Acquire,
@@ -212,6 +213,36 @@ mod tests {
         })
     }
 
+    /// Whether the walk over the elements comes first or the init: no timer stays (R3).
+    #[test]
+    fn init_beside_the_end_of_the_last_user() -> Result {
+        with_two_cpus(|| {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+
+            for round in 0..ROUNDS {
+                let ready = Atomic::new(0);
+                let release = || {
+                    ready.store(1, Release);
+                    // At another point of the init in each round, and at last after it.
+                    for _ in 0..round {
+                        cpu_relax();
+                    }
+                    fixture.set_user_refs(0);
+                    place.free();
+                };
+
+                fixture.set_user_refs(1);
+                beside(THERE, &release, || {
+                    spin_until_set(&ready);
+                    fixture.init(place, MONOTONIC);
+                })?;
+                expect(place.is_empty(), c"the slot is empty")?;
+            }
+            Ok(())
+        })
+    }
+
     #[test]
     fn start_beside_free() -> Result {
         with_two_cpus(|| {
@@ -373,7 +404,7 @@ mod tests {
             place.on_expiry(|place| {
                 Fixture::of(&place).set_callback(place, 0);
                 if place.note(1).fetch_add(1, Relaxed) % 2 == 0 {
-                    place.start(1, ABSOLUTE | PINNED);
+                    place.start(soon(), ABSOLUTE | PINNED);
                 } else {
                     place.start(0, PINNED);
                 }

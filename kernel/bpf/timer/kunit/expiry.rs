@@ -12,7 +12,11 @@ use kernel::{
     bpf::Map,
     error::code,
     prelude::*,
-    sync::atomic::ordering::Relaxed, //
+    sync::atomic::ordering::Relaxed,
+    time::{
+        ClockSource,
+        Monotonic, //
+    }, //
 };
 
 #[kunit_tests(bpf_timer_expiry)]
@@ -119,6 +123,41 @@ mod tests {
         assert_eq!(place.start(MSEC, 0), 0);
         assert_eq!(place.wait_for(5), 5);
         assert_eq!(place.settle(), 5);
+        Ok(())
+    }
+
+    /// What is due when the hrtimer core has begun to expire timers is expired before it ends, and
+    /// one that is started for then by its own callback never ends that (H10).
+    #[test]
+    fn callback_starts_no_timer_for_before_now() -> Result {
+        for clock in [MONOTONIC, BOOTTIME, REALTIME] {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+
+            fixture.prepare(place, clock);
+            // Notes: 0 how many starts there have been, 1 how many of them were for before now.
+            place.on_expiry(|place| {
+                let begin = Monotonic::ktime_get();
+                match place.note(0).fetch_add(1, Relaxed) {
+                    0 => place.start(1, ABSOLUTE),
+                    // By the drain, in an interrupt on top of the expiry.
+                    1 => with_irqs_off(|| place.start(0, ABSOLUTE)),
+                    _ => place.start(u64::MAX, ABSOLUTE),
+                };
+                // On the real-time clock, this one is put off when the other is started.
+                if place
+                    .inner()
+                    .is_ok_and(|timer| timer.hrtimer.expires() < begin)
+                {
+                    place.note(1).fetch_add(1, Relaxed);
+                }
+            });
+            assert_eq!(place.start(MSEC, 0), 0);
+            assert_eq!(place.wait_for(3), 3);
+            assert_eq!(place.settle(), 3);
+            assert_eq!(place.note(1).load(Relaxed), 0);
+            assert_eq!(place.cancel(), 1);
+        }
         Ok(())
     }
 

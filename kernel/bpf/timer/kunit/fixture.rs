@@ -46,6 +46,7 @@ use kernel::{
 
 pub(super) const MONOTONIC: u64 = bindings::CLOCK_MONOTONIC as u64;
 pub(super) const REALTIME: u64 = bindings::CLOCK_REALTIME as u64;
+pub(super) const BOOTTIME: u64 = bindings::CLOCK_BOOTTIME as u64;
 pub(super) const ABSOLUTE: u64 = bindings::BPF_F_TIMER_ABS as u64;
 pub(super) const PINNED: u64 = bindings::BPF_F_TIMER_CPU_PIN as u64;
 pub(super) const MSEC: u64 = 1_000_000;

@@ -2,6 +2,7 @@
 
 //! The value of an element with a timer, and what a test does with it.
 
+use super::fixture::MSEC;
 use crate::{
     exports::{
         bpf_timer_cancel,
@@ -28,9 +29,11 @@ use kernel::{
     },
     time::{
         delay::fsleep,
+        ClockSource,
         Delta,
         Instant,
-        Monotonic, //
+        Monotonic,
+        RealTime, //
     },
 };
 
@@ -152,6 +155,11 @@ impl Place {
         fsleep(Delta::from_millis(30));
         self.runs()
     }
+}
+
+/// Returns a time of day that is about to come. For the past, a callback's start is relative.
+pub(super) fn soon() -> u64 {
+    RealTime::ktime_get() as u64 + MSEC / 20
 }
 
 /// Sleeps until `condition` is true, for 2 s at most.

@@ -2,7 +2,10 @@
 
 //! Timers on the real-time clock.
 
-use super::fixture::*;
+use super::{
+    fixture::*,
+    place::soon, //
+};
 
 use kernel::{
     error::code,
@@ -44,7 +47,7 @@ mod tests {
             if place.note(0).fetch_sub(1, Relaxed) > 0 {
                 // The first of two starts is put off by the second.
                 place.start(MSEC, 0);
-                place.start(1, ABSOLUTE);
+                place.start(soon(), ABSOLUTE);
             }
         });
         fixture.prepare(place, REALTIME);
@@ -77,7 +80,7 @@ mod tests {
         assert_eq!(place.try_cancel(), 1);
 
         place.on_expiry(|place| {
-            place.start(1, ABSOLUTE);
+            place.start(soon(), ABSOLUTE);
             place.start(LATER, 0);
         });
         assert_eq!(place.start(1, ABSOLUTE), 0);
