@@ -75,11 +75,17 @@ static void check_relative(struct timer_clocks *skel, clockid_t clock)
 	ASSERT_EQ(runs(skel, 0), 1, "once");
 }
 
+/* A time of day. */
+static bool is_wrong(clockid_t clock)
+{
+	return clock == CLOCK_REALTIME && skip_hazard();
+}
+
 static void check_absolute(struct timer_clocks *skel, clockid_t clock)
 {
 	__u64 expires, ran;
 
-	if (!init(skel, 0, clock))
+	if (is_wrong(clock) || !init(skel, 0, clock))
 		return;
 	expires = now(clock) + DELAY;
 	if (!start(skel, 0, expires, BPF_F_TIMER_ABS) ||
@@ -94,7 +100,7 @@ static void check_absolute(struct timer_clocks *skel, clockid_t clock)
 /* What is past expires at once. */
 static void check_past(struct timer_clocks *skel, clockid_t clock)
 {
-	if (!init(skel, 0, clock))
+	if (is_wrong(clock) || !init(skel, 0, clock))
 		return;
 	ASSERT_TRUE(start(skel, 0, now(clock) - 1, BPF_F_TIMER_ABS) &&
 		    comes_true(runs(skel, 0) == 1), "just past");
@@ -118,7 +124,7 @@ static void check_never(struct timer_clocks *skel, clockid_t clock, __u64 nsecs,
 	ASSERT_EQ(cancel(skel, 0), 1, "armed");
 }
 
-/* No time of any clock: when it expires is not said, but others do, and it can be cancelled. */
+/* No time of any clock, and never comes; with the timers in C, it may when others expire. */
 static void check_negative(struct timer_clocks *skel, __u64 nsecs)
 {
 	__u64 before = runs(skel, 1);
@@ -126,7 +132,7 @@ static void check_negative(struct timer_clocks *skel, __u64 nsecs)
 	if (!start(skel, 0, nsecs, BPF_F_TIMER_ABS) || !start(skel, 1, DELAY, 0))
 		return;
 	ASSERT_TRUE(comes_true(runs(skel, 1) > before), "other");
-	ASSERT_LE(runs(skel, 0), 1, "runs");
+	ASSERT_LE(runs(skel, 0), !are_in_rust(), "runs");
 	ASSERT_EQ(cancel(skel, 0) + runs(skel, 0), 1, "armed or expired");
 }
 
@@ -148,7 +154,7 @@ static void check_pinned(struct timer_clocks *skel, clockid_t clock)
 	__u64 count = 0;
 	cpu_set_t old;
 
-	if (!init(skel, 0, clock))
+	if (is_wrong(clock) || !init(skel, 0, clock))
 		return;
 	sched_getaffinity(0, sizeof(old), &old);
 	for (cpu = 0; cpu < cpus; cpu++) {

@@ -192,13 +192,17 @@ static struct timer_fixes *load_at_limit(void)
 static void test_memory_limit(void)
 {
 	struct timer_fixes *skel = load_at_limit();
+	__u32 entries;
 
 	if (!skel)
 		goto out;
+	entries = bpf_map__max_entries(skel->maps.many);
 	if (ASSERT_OK(timer_fixes__attach(skel), "attach")) {
 		skel->bss->on = true;
-		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->no_memory)), "no memory");
+		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->next) >= entries), "all");
 		skel->bss->on = false;
+		/* A few have what CPUs had left, and a few fail where memory is not charged too. */
+		ASSERT_GT(skel->bss->no_memory, entries / 2, "no memory");
 	}
 	ASSERT_EQ(skel->bss->unexpected, 0, "unexpected");
 	printf("%llu initialised\n", (unsigned long long)skel->bss->initialised);

@@ -558,9 +558,119 @@ static void test_locked_update_cancels(void)
 	timer_hazards_maps__destroy(skel);
 }
 
+#define PAST_STARTS 200
+
+static void check_past(__u32 clockid, __u64 past, bool irqs_off)
+{
+	struct timer_hazards *skel = load_timers(timer_hazards);
+	/* What is beyond the end of time never comes. */
+	__u64 runs = past > INT64_MAX ? 1 : PAST_STARTS + 1;
+	struct bpf_link *link = NULL;
+
+	if (!skel)
+		return;
+	skel->data->clockid = clockid;
+	skel->bss->past = past;
+	skel->bss->irqs_off = irqs_off;
+	skel->bss->left = PAST_STARTS;
+	if (attach(skel->progs.begin_row, &link) &&
+	    ASSERT_OK(run(skel->progs.init_for_past), "run init") &&
+	    ASSERT_OK(skel->bss->err, "init") &&
+	    start(skel, skel->progs.start, 0, NSEC_PER_MSEC, 0)) {
+		ASSERT_EQ(wait_for_runs(skel, 0, runs), runs, "runs");
+		usleep(1000);
+		ASSERT_EQ(runs_of(skel, 0), runs, "runs on");
+		/* Two if something else is due when the first one runs. */
+		ASSERT_LE(skel->bss->most_in_a_row, 2, "in a row");
+	}
+	bpf_link__destroy(link);
+	timer_hazards__destroy(skel);
+}
+
+static void test_starts_in_the_past(void)
+{
+	static const __u32 clocks[] = { CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_REALTIME };
+	static const __u64 times[] = { 0, 1, UINT64_MAX };
+	int i, j;
+
+	for (i = 0; i < ARRAY_SIZE(clocks); i++) {
+		for (j = 0; j < ARRAY_SIZE(times); j++) {
+			check_past(clocks[i], times[j], false);
+			check_past(clocks[i], times[j], true);
+		}
+	}
+}
+
+/* Makes a timer whose callback is of a program that nothing else holds; returns its id. */
+static __u32 init_alone(struct timer_hazards *skel, __u32 index)
+{
+	__u32 id;
+
+	skel->bss->slot = index;
+	skel->data->clockid = CLOCK_MONOTONIC;
+	id = run_alone(skel->progs.init);
+	ASSERT_OK(skel->bss->err, "init");
+	return id;
+}
+
+static void test_last_reference_at_new_id(void)
+{
+	struct timer_hazards *skel = load_timers(timer_hazards);
+	struct bpf_link *link = NULL;
+	cpu_set_t cpus;
+	int i, fd;
+	__u32 id;
+
+	if (!skel)
+		return;
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	pin_to(0);
+	skel->bss->loader = getpid();
+	id = init_alone(skel, 0);
+	if (id && attach(skel->progs.drop_at_new_id, &link)) {
+		skel->bss->drop_on = 1;
+		/* It grows for every 64th, as the numbers are not used again soon. */
+		for (i = 0; i < 200 && READ_ONCE(skel->data->dropped) > 0; i++) {
+			fd = bpf_program__clone(skel->progs.start, NULL);
+			if (!ASSERT_OK_FD(fd, "new program"))
+				break;
+			close(fd);
+		}
+		ASSERT_OK(skel->data->dropped, "dropped");
+		ASSERT_TRUE(is_unloaded(id), "unloaded");
+	}
+	unpin(&cpus);
+	bpf_link__destroy(link);
+	timer_hazards__destroy(skel);
+}
+
+static void test_last_reference_at_queue_work(void)
+{
+	struct timer_hazards *skel = load_timers(timer_hazards);
+	struct bpf_link *link = NULL;
+	__u32 id, first;
+
+	if (!skel)
+		return;
+	id = init_alone(skel, 1);
+	first = init_alone(skel, 2);
+	if (id && first && attach(skel->progs.drop_at_queue_work, &link) &&
+	    ASSERT_OK(run(skel->progs.drop_with_irqs_off), "run") &&
+	    ASSERT_OK(skel->bss->err, "first")) {
+		ASSERT_TRUE(comes_true(READ_ONCE(skel->data->dropped) <= 0), "queued");
+		ASSERT_OK(skel->data->dropped, "dropped");
+		ASSERT_TRUE(is_unloaded(first), "first, unloaded");
+		ASSERT_TRUE(is_unloaded(id), "unloaded");
+	}
+	bpf_link__destroy(link);
+	timer_hazards__destroy(skel);
+}
+
 /* Not parallel: programs on tracepoints, and the clock is set. */
 void serial_test_timer_hazards(void)
 {
+	if (skip_hazard())
+		return;
 	if (test__start_subtest("h1_cancel_in_own_expiry"))
 		test_cancel_in_own_expiry();
 	if (test__start_subtest("h1_cancel_each_other_at_expiry"))
@@ -587,4 +697,10 @@ void serial_test_timer_hazards(void)
 		test_callbacks_count_as_runs();
 	if (test__start_subtest("h9_locked_update_cancels"))
 		test_locked_update_cancels();
+	if (test__start_subtest("h10_starts_in_the_past"))
+		test_starts_in_the_past();
+	if (test__start_subtest("h11_last_reference_at_new_id"))
+		test_last_reference_at_new_id();
+	if (test__start_subtest("h11_last_reference_at_queue_work"))
+		test_last_reference_at_queue_work();
 }

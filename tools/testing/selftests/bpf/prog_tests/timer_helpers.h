@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #define NSEC_PER_MSEC 1000000LL
@@ -28,6 +29,25 @@
 			ASSERT_OK_PTR(__skel, "open_and_load");		\
 		__skel;							\
 	})
+
+/* Whether the timers are those of CONFIG_BPF_TIMER_RUST, which have tracepoints. */
+static inline bool are_in_rust(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool found = btf && btf__find_by_name(btf, "btf_trace_bpf_timer_start") > 0;
+
+	btf__free(btf);
+	return found;
+}
+
+/* Where C's timers are known to be wrong, or to hang, it takes BPF_TIMER_HAZARDS=1 to see that. */
+static inline bool skip_hazard(void)
+{
+	if (are_in_rust() || getenv("BPF_TIMER_HAZARDS"))
+		return false;
+	test__skip();
+	return true;
+}
 
 static inline int run_fd(int fd)
 {

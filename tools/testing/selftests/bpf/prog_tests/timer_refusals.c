@@ -16,15 +16,33 @@ static int create_map(const struct timer_refusals *skel)
 			      bpf_map__value_size(skel->maps.timers), 1, &opts);
 }
 
+/* Without timers, it is refused only where nobody may have maps. */
+static bool map_is_allowed(void)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "plain", sizeof(__u32), sizeof(__u32), 1, NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 static void test_map_without_cap(const struct timer_refusals *skel)
 {
+	bool allowed;
 	__u64 old;
 	int fd;
 
 	if (!ASSERT_OK(cap_disable_effective(CAPS, &old), "drop"))
 		return;
-	ASSERT_EQ(create_map(skel), -EPERM, "without");
+	allowed = map_is_allowed();
+	fd = create_map(skel);
 	cap_enable_effective(old, NULL);
+	if (!allowed) {
+		test__skip();
+		return;
+	}
+	if (!ASSERT_EQ(fd, -EPERM, "without"))
+		close(fd);
 	fd = create_map(skel);
 	if (ASSERT_OK_FD(fd, "with"))
 		close(fd);

@@ -6,15 +6,6 @@
 #include "timer_helpers.h"
 #include "timer_tracepoints.skel.h"
 
-static bool have_tracepoints(void)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool found = btf && btf__find_by_name(btf, "btf_trace_bpf_timer_start") > 0;
-
-	btf__free(btf);
-	return found;
-}
-
 static void test_life(struct timer_tracepoints *skel)
 {
 	struct timer_tracepoints__bss *bss = skel->bss;
@@ -105,7 +96,7 @@ void serial_test_timer_tracepoints(void)
 	struct timer_tracepoints *skel;
 	int i;
 
-	if (!have_tracepoints()) {
+	if (!are_in_rust()) {
 		test__skip();
 		return;
 	}

@@ -180,7 +180,8 @@ int free_in_rcu(void *ctx)
 	return 0;
 }
 
-SEC("?fentry/call_srcu")
+/* Under the lock of the list of those who wait, which call_srcu() takes for another. */
+SEC("?fentry/rcu_segcblist_enqueue")
 int free_in_call_rcu(void *ctx)
 {
 	renew(1);

@@ -227,6 +227,126 @@ int start_two_more_in_probe(void *ctx)
 }
 
 /*
+ * A callback starts its timer for the past, again and again: how often it runs
+ * before its CPU gets to do anything else, begin another softirq for one.
+ */
+__u64 past;
+bool irqs_off;
+__u32 left;
+__u32 past_cpu = -1;
+__u32 in_a_row;
+__u32 most_in_a_row;
+
+static void start_for_past(struct elem *value)
+{
+	unsigned long irqs;
+
+	if (!irqs_off) {
+		bpf_timer_start(&value->timer, past, BPF_F_TIMER_ABS);
+		return;
+	}
+	/* For what does the deferred operations then, on top of the callback. */
+	bpf_local_irq_save(&irqs);
+	bpf_timer_start(&value->timer, past, BPF_F_TIMER_ABS);
+	bpf_local_irq_restore(&irqs);
+}
+
+static int run_in_past(void *map, int *key, struct elem *value)
+{
+	past_cpu = bpf_get_smp_processor_id();
+	if (++in_a_row > most_in_a_row)
+		most_in_a_row = in_a_row;
+	value->runs++;
+	if (left) {
+		left--;
+		start_for_past(value);
+	}
+	return 0;
+}
+
+SEC("tp_btf/softirq_entry")
+int begin_row(void *ctx)
+{
+	if (bpf_get_smp_processor_id() == past_cpu)
+		in_a_row = 0;
+	return 0;
+}
+
+SEC("syscall")
+int init_for_past(void *ctx)
+{
+	struct elem *value = elem(slot);
+
+	if (!value)
+		return 1;
+	value->runs = 0;
+	err = bpf_timer_init(&value->timer, &timers, clockid);
+	if (!err)
+		err = bpf_timer_set_callback(&value->timer, run_in_past);
+	return 0;
+}
+
+/*
+ * The last reference to a program, which a timer has, is dropped by what traces
+ * code that holds a lock which the end of a program takes.
+ */
+__u32 loader;
+__u32 drop_on;	/* CPU + 1 */
+int dropped = 1;
+
+static void drop_under_lock(__u32 i)
+{
+	struct elem *value = elem(i);
+
+	if (value && drop_on == bpf_get_smp_processor_id() + 1) {
+		drop_on = 0;
+		dropped = bpf_timer_set_callback(&value->timer, count_run);
+	}
+}
+
+/*
+ * The table of the numbers of programs grows, under its lock: then, and only then,
+ * is a node of it allocated without waiting.
+ */
+SEC("tp_btf/kmem_cache_alloc")
+int BPF_PROG(drop_at_new_id, unsigned long call_site, const void *ptr, struct kmem_cache *cache,
+	     gfp_t gfp)
+{
+	char name[16] = {};
+
+	if (gfp & (1 << ___GFP_DIRECT_RECLAIM_BIT) ||
+	    bpf_get_current_pid_tgid() >> 32 != loader)
+		return 0;
+	bpf_probe_read_kernel_str(name, sizeof(name), cache->name);
+	if (!bpf_strncmp(name, sizeof(name), "radix_tree_node"))
+		drop_under_lock(0);
+	return 0;
+}
+
+SEC("tp_btf/workqueue_queue_work")
+int drop_at_queue_work(void *ctx)
+{
+	drop_under_lock(1);
+	return 0;
+}
+
+/* Another last reference, with which there is something to queue. */
+SEC("syscall")
+int drop_with_irqs_off(void *ctx)
+{
+	struct elem *value = elem(2);
+	unsigned long irqs;
+
+	if (!value)
+		return 1;
+	bpf_local_irq_save(&irqs);
+	drop_on = bpf_get_smp_processor_id() + 1;
+	err = bpf_timer_set_callback(&value->timer, count_run);
+	bpf_local_irq_restore(&irqs);
+	return 0;
+}
+
+/*
  * On one CPU a start is left for later, since interrupts are off; on another it
  * is overtaken by a newer cancellation.
  */
