@@ -62,8 +62,8 @@ impl Links {
     /// afterwards.
     #[inline]
     pub(crate) fn map(&self) -> *mut Map {
-        // SAFETY: The union has no padding, and any content makes an atomic pointer. RCU may write to
-        // it at the same time, without an atomic access, but a word at a time.
+        // SAFETY: The union has no padding, and any content makes an atomic pointer. RCU may write
+        // to it at the same time, without an atomic access, but a word at a time.
         let map = unsafe { &self.alive.map };
 
         // Acquire: pairs with the Full exchange in `CommandWord::kill()` or, where the drain is who

@@ -165,9 +165,9 @@ impl Corpse {
     }
 }
 
-// SAFETY: The head is in the timer, which the corpse owns, and by the invariants of `Links` is in no
-// other use: the node is off the queues, and who still reads the map, by `Links::map()`, throws away
-// what it gets.
+// SAFETY: The head is in the timer, which the corpse owns, and by the invariants of `Links` is in
+// no other use: the node is off the queues, and who still reads the map, by `Links::map()`, throws
+// away what it gets.
 unsafe impl RcuItem for Corpse {
     fn into_head(self) -> NonNull<RcuHead> {
         // INVARIANT (`Links`): The timer is dead and off the queues.

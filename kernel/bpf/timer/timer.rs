@@ -54,7 +54,7 @@ use kernel::{
 ///   callbacks, none of which begins after the grace period that follows the timer's death.
 /// - A timer that is made in a deleted element of a resizable hash dies when the element is freed,
 ///   with no grace period after. What its expiry does about that is said there.
-/// - If the clock in `home` is the real-time clock, the timer is the first field of a [`WallTimer`].
+/// - If the clock in `home` is the real-time one, the timer is the first field of a [`WallTimer`].
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Timer {
@@ -89,7 +89,7 @@ impl Home {
     const CLOCK: usize = align_of::<bindings::bpf_timer>() - 1;
 
     fn new(value: *mut c_void, clock: ClockId) -> Self {
-        const { assert!(ClockId::BootTime as usize <= Self::CLOCK && ClockId::RealTime as i32 == 0) };
+        const { assert!(ClockId::BootTime as usize <= Self::CLOCK) };
 
         Self(value.map_addr(|addr| addr | clock as usize))
     }
@@ -102,7 +102,7 @@ impl Home {
     #[inline]
     fn clock(self) -> ClockId {
         match self.0.addr() & Self::CLOCK {
-            0 => ClockId::RealTime,
+            clock if clock == ClockId::RealTime as usize => ClockId::RealTime,
             clock if clock == ClockId::BootTime as usize => ClockId::BootTime,
             _ => ClockId::Monotonic,
         }

@@ -330,6 +330,27 @@ mod tests {
     }
 
     #[test]
+    fn cancel_async_takes_back_a_start_though_the_callback_runs() -> Result {
+        with_vehicle(|_, _, place| {
+            place.on_expiry(|place| {
+                hold(place);
+                place.note(2).store(place.try_cancel().into(), Relaxed);
+                place.note(3).store(1, Release);
+            });
+            run_there(place)?;
+            let overtaken = with_irqs_off(|| {
+                place.start(LATER, 0);
+                place.note(1).store(1, Release);
+                spin_until_set(place.note(3))
+            });
+            expect(overtaken, c"the other CPU was in time")?;
+            expect(place.note(2).load(Relaxed) == -1, c"it is said to run")?;
+            expect(place.wait_for(1) == 1, c"it ends")?;
+            expect(place.cancel() == 0, c"and is not armed")
+        })
+    }
+
+    #[test]
     fn cancel_waits_for_the_callback() -> Result {
         with_vehicle(|fixture, _, place| {
             place.on_expiry(|place| {

@@ -271,8 +271,8 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// - `self` must be the field that [`HasDynHrTimer`] names of a `T`.
     /// - That `T` must stay where it is and alive until the timer was cancelled after this call and
     ///   the callback does not run any more, as an [`Ok`] of [`Self::cancel`] and the results of
-    ///   [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, there must only
-    ///   be shared references to it, since the callback has one, on any CPU.
+    ///   [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, references to
+    ///   it must be shared ones, since the callback has one, on any CPU.
     #[inline]
     pub unsafe fn start(&self, expires: i64, mode: StartMode) {
         // SAFETY: By the type invariants the timer is initialized, for soft expiry as `mode` is;
