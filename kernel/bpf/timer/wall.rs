@@ -41,6 +41,15 @@ impl Which {
             Which::Absolute => StartMode::ABSOLUTE,
         }
     }
+
+    /// Returns the expiry that is now, and not before, so that what expires timers comes to an end
+    /// between (H10).
+    fn now(self) -> i64 {
+        match self {
+            Which::Relative => 0,
+            Which::Absolute => ClockId::RealTime.now(),
+        }
+    }
 }
 
 /// A timer on the real-time clock.
@@ -146,7 +155,7 @@ impl WallTimer {
         if core::mem::take(&mut state.again) {
             state.parked.take_if(|parked| *parked == which);
             // SAFETY: A running expiry keeps the timer, and whoever frees it cancels this after it.
-            unsafe { hrtimer.start(0, which.mode()) };
+            unsafe { hrtimer.start(which.now(), which.mode()) };
         }
     }
 

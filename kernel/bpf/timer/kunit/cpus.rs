@@ -396,7 +396,7 @@ mod tests {
             });
             run_there(place)?;
             // On the other base, and on this CPU.
-            place.start(1, ABSOLUTE | PINNED);
+            place.start(soon(), ABSOLUTE | PINNED);
             place.settle();
             place.note(1).store(1, Release);
             expect(place.wait_for(2) == 2, c"it runs again")?;
@@ -409,7 +409,7 @@ mod tests {
         with_wall_clock_timer(|_, place| {
             place.on_expiry(hold);
             run_there(place)?;
-            place.start(1, ABSOLUTE | PINNED);
+            place.start(soon(), ABSOLUTE | PINNED);
             place.settle();
             place.start(LATER, 0);
             place.note(1).store(1, Release);

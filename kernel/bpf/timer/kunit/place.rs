@@ -157,7 +157,7 @@ impl Place {
     }
 }
 
-/// Returns a time of day that is about to come. For the past, a callback's start is relative.
+/// Returns a time of day that is about to come. A start for the past becomes a relative one.
 pub(super) fn soon() -> u64 {
     RealTime::ktime_get() as u64 + MSEC / 20
 }

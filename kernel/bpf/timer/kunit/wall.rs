@@ -24,7 +24,7 @@ mod tests {
 
         fixture.prepare(place, REALTIME);
         assert_eq!(place.start(LATER, 0), 0);
-        assert_eq!(place.start(1, ABSOLUTE), 0);
+        assert_eq!(place.start(soon(), ABSOLUTE), 0);
         assert_eq!(place.wait_for(1), 1);
         assert_eq!(place.start(i64::MAX as u64, ABSOLUTE), 0);
         assert_eq!(place.start(MSEC, 0), 0);
@@ -69,7 +69,7 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place, REALTIME);
-        // Of each two, the first would be at once, and on the base that expires.
+        // Of each two, the first would be soon, and on the base that expires.
         place.on_expiry(|place| {
             place.start(0, 0);
             place.start(i64::MAX as u64, ABSOLUTE);
@@ -83,7 +83,7 @@ mod tests {
             place.start(soon(), ABSOLUTE);
             place.start(LATER, 0);
         });
-        assert_eq!(place.start(1, ABSOLUTE), 0);
+        assert_eq!(place.start(soon(), ABSOLUTE), 0);
         assert_eq!(place.wait_for(2), 2);
         assert_eq!(place.settle(), 2);
         assert_eq!(place.try_cancel(), 1);
