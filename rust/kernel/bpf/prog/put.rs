@@ -113,8 +113,8 @@ pub(super) unsafe fn last(prog: NonNull<bindings::bpf_prog>) {
     let last = LastRef(prog);
     let waiting = WAITING.this_cpu();
 
-    // On whichever CPU that is by now: a list can be added to, and its work be run, anywhere.
-    if waiting.refs.push(last) {
-        IrqWork::queue(waiting);
-    }
+    // On whichever CPU that is by now: a list can be added to, and its work be run, anywhere. Even
+    // if the list was not empty: who was first may have been preempted before it came here.
+    waiting.refs.push(last);
+    IrqWork::queue(waiting);
 }
