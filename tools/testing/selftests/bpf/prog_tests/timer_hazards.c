@@ -576,12 +576,16 @@ static void check_past(__u32 clockid, __u64 past, bool irqs_off)
 	if (attach(skel->progs.begin_row, &link) &&
 	    ASSERT_OK(run(skel->progs.init_for_past), "run init") &&
 	    ASSERT_OK(skel->bss->err, "init") &&
-	    start(skel, skel->progs.start, 0, NSEC_PER_MSEC, 0)) {
+	    start(skel, skel->progs.start, 0, NSEC_PER_MSEC, BPF_F_TIMER_CPU_PIN)) {
 		ASSERT_EQ(wait_for_runs(skel, 0, runs), runs, "runs");
 		usleep(1000);
 		ASSERT_EQ(runs_of(skel, 0), runs, "runs on");
+		ASSERT_OK(skel->bss->err, "start in the callback");
 		/* Two if something else is due when the first one runs. */
 		ASSERT_LE(skel->bss->most_in_a_row, 2, "in a row");
+		skel->bss->slot = 0;
+		ASSERT_OK(run(skel->progs.cancel), "run cancel");
+		ASSERT_EQ(skel->bss->err, past > INT64_MAX, "armed");
 	}
 	bpf_link__destroy(link);
 	timer_hazards__destroy(skel);

@@ -237,17 +237,20 @@ __u32 past_cpu = -1;
 __u32 in_a_row;
 __u32 most_in_a_row;
 
+/* Pinned, since it is told by CPU what comes between. */
+#define PAST_FLAGS (BPF_F_TIMER_ABS | BPF_F_TIMER_CPU_PIN)
+
 static void start_for_past(struct elem *value)
 {
 	unsigned long irqs;
 
 	if (!irqs_off) {
-		bpf_timer_start(&value->timer, past, BPF_F_TIMER_ABS);
+		err = bpf_timer_start(&value->timer, past, PAST_FLAGS);
 		return;
 	}
 	/* For what does the deferred operations then, on top of the callback. */
 	bpf_local_irq_save(&irqs);
-	bpf_timer_start(&value->timer, past, BPF_F_TIMER_ABS);
+	err = bpf_timer_start(&value->timer, past, PAST_FLAGS);
 	bpf_local_irq_restore(&irqs);
 }
 
@@ -305,8 +308,8 @@ static void drop_under_lock(__u32 i)
 }
 
 /*
- * The table of the numbers of programs grows, under its lock: then, and only then,
- * is a node of it allocated without waiting.
+ * The table of the numbers of programs grows, under its lock: that is where a node
+ * is allocated by who must not wait, and not by who only tries, as page caches do.
  */
 SEC("tp_btf/kmem_cache_alloc")
 int BPF_PROG(drop_at_new_id, unsigned long call_site, const void *ptr, struct kmem_cache *cache,
@@ -314,7 +317,7 @@ int BPF_PROG(drop_at_new_id, unsigned long call_site, const void *ptr, struct km
 {
 	char name[16] = {};
 
-	if (gfp & (1 << ___GFP_DIRECT_RECLAIM_BIT) ||
+	if (gfp & (1 << ___GFP_DIRECT_RECLAIM_BIT) || !(gfp & (1 << ___GFP_HIGH_BIT)) ||
 	    bpf_get_current_pid_tgid() >> 32 != loader)
 		return 0;
 	bpf_probe_read_kernel_str(name, sizeof(name), cache->name);
