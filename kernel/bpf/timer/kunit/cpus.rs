@@ -132,14 +132,20 @@ fn hold(place: Place) {
     spin_until_set(place.note(1));
 }
 
-/// Runs `test` on CPU 0, with a timer on the real-time clock.
-fn with_wall_clock_timer(test: impl Fn(&Fixture, Place) -> Result + Sync) -> Result {
+/// Runs `test` on CPU 0, with an element that has no timer.
+fn with_element(test: impl Fn(&Fixture, Place) -> Result + Sync) -> Result {
     with_two_cpus(|| {
         let fixture = Fixture::new()?;
-        let place = fixture.element();
 
+        test(&fixture, fixture.element())
+    })
+}
+
+/// Runs `test` on CPU 0, with a timer on the real-time clock.
+fn with_wall_clock_timer(test: impl Fn(&Fixture, Place) -> Result + Sync) -> Result {
+    with_element(|fixture, place| {
         fixture.prepare(place, REALTIME);
-        test(&fixture, place)
+        test(fixture, place)
     })
 }
 
@@ -194,10 +200,7 @@ mod tests {
 
     #[test]
     fn one_of_two_inits_wins() -> Result {
-        with_two_cpus(|| {
-            let fixture = Fixture::new()?;
-            let place = fixture.element();
-
+        with_element(|fixture, place| {
             for _ in 0..ROUNDS {
                 let theirs = Atomic::new(0);
                 let mut ours = 0;
@@ -216,10 +219,7 @@ mod tests {
     /// Whether the walk over the elements comes first or the init: no timer stays (R3).
     #[test]
     fn init_beside_the_end_of_the_last_user() -> Result {
-        with_two_cpus(|| {
-            let fixture = Fixture::new()?;
-            let place = fixture.element();
-
+        with_element(|fixture, place| {
             for round in 0..ROUNDS {
                 let ready = Atomic::new(0);
                 let release = || {
@@ -245,10 +245,7 @@ mod tests {
 
     #[test]
     fn start_beside_free() -> Result {
-        with_two_cpus(|| {
-            let fixture = Fixture::new()?;
-            let place = fixture.element();
-
+        with_element(|fixture, place| {
             for _ in 0..ROUNDS {
                 fixture.prepare(place, MONOTONIC);
                 let start = || {

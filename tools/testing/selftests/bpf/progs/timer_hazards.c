@@ -45,8 +45,8 @@ static struct elem *elem(__u32 i)
 	return bpf_map_lookup_elem(&timers, &i);
 }
 
-SEC("syscall")
-int init(void *ctx)
+/* Inlined, as the verifier has to know the callback. */
+static __always_inline int init_with(int (*callback)(void *map, int *key, struct elem *value))
 {
 	struct elem *value = elem(slot);
 
@@ -56,8 +56,14 @@ int init(void *ctx)
 	value->restarts = restarts;
 	err = bpf_timer_init(&value->timer, &timers, clockid);
 	if (!err)
-		err = bpf_timer_set_callback(&value->timer, count_run);
+		err = bpf_timer_set_callback(&value->timer, callback);
 	return 0;
+}
+
+SEC("syscall")
+int init(void *ctx)
+{
+	return init_with(count_run);
 }
 
 SEC("syscall")
@@ -278,15 +284,7 @@ int begin_row(void *ctx)
 SEC("syscall")
 int init_for_past(void *ctx)
 {
-	struct elem *value = elem(slot);
-
-	if (!value)
-		return 1;
-	value->runs = 0;
-	err = bpf_timer_init(&value->timer, &timers, clockid);
-	if (!err)
-		err = bpf_timer_set_callback(&value->timer, run_in_past);
-	return 0;
+	return init_with(run_in_past);
 }
 
 /*
