@@ -29,9 +29,11 @@ use kernel::{
             fsleep,
             udelay, //
         },
+        BootTime,
         ClockSource,
         Delta,
-        Monotonic, //
+        Monotonic,
+        RealTime, //
     },
 };
 
@@ -168,14 +170,31 @@ mod tests {
     /// The hrtimer core takes what is not pinned from an idle CPU to a busy one.
     #[test]
     fn pinned_start_of_an_idle_cpu_fires_there() -> Result {
-        with_vehicle(|_, vehicle, place| {
-            vehicle.on_expiry(|vehicle| {
-                passenger(vehicle).start(50 * MSEC, PINNED);
-            });
-            place.on_expiry(|place| place.note(0).store(1, Release));
-            start_there(vehicle, 20 * MSEC)?;
-            expect(spin_until_set(place.note(0)), c"it fires")?;
-            expect_ran_on(place, THERE)
+        with_vehicle(|fixture, vehicle, place| {
+            for (clock, now) in [
+                (MONOTONIC, Monotonic::ktime_get as fn() -> i64),
+                (BOOTTIME, BootTime::ktime_get),
+                (REALTIME, RealTime::ktime_get),
+            ] {
+                for flags in [PINNED, PINNED | ABSOLUTE] {
+                    place.free();
+                    fixture.prepare(place, clock);
+                    place.note(0).store(0, Relaxed);
+                    place.on_expiry(|place| place.note(0).store(1, Release));
+                    vehicle.on_expiry(|vehicle| {
+                        let [nsecs, flags] = [2, 3].map(|i| vehicle.note(i).load(Relaxed) as u64);
+
+                        passenger(vehicle).start(nsecs, flags);
+                    });
+                    let from = if flags == PINNED { 0 } else { now() as u64 };
+                    vehicle.note(2).store((from + 100 * MSEC) as i64, Relaxed);
+                    vehicle.note(3).store(flags as i64, Relaxed);
+                    start_there(vehicle, 20 * MSEC)?;
+                    expect(spin_until_set(place.note(0)), c"it fires")?;
+                    expect_ran_on(place, THERE)?;
+                }
+            }
+            Ok(())
         })
     }
 

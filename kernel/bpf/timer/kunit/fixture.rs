@@ -6,6 +6,7 @@ use super::place::{
     callback,
     other_callback,
     poll,
+    spin_until,
     Place,
     Value, //
 };
@@ -276,6 +277,12 @@ impl Fixture {
     /// Waits until the program has `refs` references; returns how many it has after 2 s at most.
     pub(super) fn wait_for_prog_refs(&self, prog: usize, refs: i64) -> i64 {
         poll(|| self.prog_refs(prog) == refs);
+        self.prog_refs(prog)
+    }
+
+    /// The same where one must not sleep.
+    pub(super) fn spin_for_prog_refs(&self, prog: usize, refs: i64) -> i64 {
+        spin_until(|| self.prog_refs(prog) == refs);
         self.prog_refs(prog)
     }
 

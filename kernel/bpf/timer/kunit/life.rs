@@ -48,11 +48,11 @@ mod tests {
             (set, timer.start(start), timer.try_cancel().err())
         });
         assert_eq!(results, (Ok(()), Err(code::ENOENT), Some(code::ENOENT)));
+        assert_eq!(fixture.spin_for_prog_refs(0, 1), 1);
         assert_eq!(timer.map().err(), Some(code::ENOENT));
         assert_eq!(timer.start(start), Err(code::EINVAL));
         assert_eq!(timer.try_cancel().err(), Some(code::ENOENT));
         assert_eq!(timer.cancel(), Ok(false));
-        assert_eq!(fixture.prog_refs(0), 1);
         Ok(())
     }
 
@@ -86,7 +86,7 @@ mod tests {
         });
         assert_eq!(set, Ok(()));
         assert_eq!(place.runs(), 0);
-        assert_eq!(fixture.prog_refs(0), 1);
+        assert_eq!(fixture.spin_for_prog_refs(0, 1), 1);
         Ok(())
     }
 

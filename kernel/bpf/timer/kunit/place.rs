@@ -172,17 +172,23 @@ pub(super) fn poll(condition: impl Fn() -> bool) {
     }
 }
 
-/// Spins until `note` is not zero, for a second at most; returns whether it is.
-pub(super) fn spin_until_set(note: &Atomic<i64>) -> bool {
+/// Spins until `condition` is true, for 10 s at most, as a virtual CPU may be away for some of
+/// them; returns whether it is.
+pub(super) fn spin_until(condition: impl Fn() -> bool) -> bool {
     let begin = Instant::<Monotonic>::now();
 
-    while note.load(Acquire) == 0 {
-        if begin.elapsed() > Delta::from_secs(1) {
+    while !condition() {
+        if begin.elapsed() > Delta::from_secs(10) {
             return false;
         }
         cpu_relax();
     }
     true
+}
+
+/// Spins until `note` is not zero; returns whether it is.
+pub(super) fn spin_until_set(note: &Atomic<i64>) -> bool {
+    spin_until(|| note.load(Acquire) != 0)
 }
 
 /// What a program would have as its callback.
