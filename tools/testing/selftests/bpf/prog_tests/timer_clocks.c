@@ -62,6 +62,19 @@ static __u64 on_clock(const struct times *times, clockid_t clock)
 	}
 }
 
+/* The hrtimer is one of that clock's; beside those of the clock of the day others may be. */
+static void check_base(struct timer_clocks *skel, clockid_t clock)
+{
+	struct bpf_link *link = bpf_program__attach(skel->progs.note_clock);
+
+	if (ASSERT_OK_PTR(link, "attach") && init(skel, 0, clock)) {
+		ASSERT_TRUE(skel->bss->clocks & (1 << clock), "clock");
+		if (clock != CLOCK_REALTIME)
+			ASSERT_EQ(skel->bss->clocks, 1 << clock, "no other");
+	}
+	bpf_link__destroy(link);
+}
+
 static void check_relative(struct timer_clocks *skel, clockid_t clock)
 {
 	__u64 ran;
@@ -231,6 +244,7 @@ static const struct {
 	const char *name;
 	void (*check)(struct timer_clocks *skel, clockid_t clock);
 } checks[] = {
+	{ "base", check_base },
 	{ "relative", check_relative },
 	{ "absolute", check_absolute },
 	{ "past", check_past },

@@ -69,6 +69,13 @@ static inline __u64 now(clockid_t clock)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
+/* On the monotonic clock. */
+static inline void sleep_until(__u64 time)
+{
+	while (now(CLOCK_MONOTONIC) < time)
+		usleep(1000);
+}
+
 static inline bool pin_to(int cpu)
 {
 	cpu_set_t cpus;

@@ -129,17 +129,22 @@ struct ids {
 	__u32 map;
 };
 
-static bool arm_repeat(struct timer_lifetime *skel, struct ids *ids)
+static bool arm_repeat(struct timer_lifetime *skel, __u64 nsecs, struct ids *ids)
 {
 	ids->prog = id_of(skel->progs.set_repeat);
 	ids->map = id_of_map(skel->maps.timers);
 	return renew(skel) && ASSERT_OK(do_op(skel, skel->progs.init), "init") &&
 	       ASSERT_OK(do_op(skel, skel->progs.set_repeat), "set_callback") &&
-	       ASSERT_OK(do_start(skel, 0), "start");
+	       ASSERT_OK(do_start(skel, nsecs), "start");
 }
 
-/* A process with a timer that repeats; it goes on until it is killed. */
-static pid_t fork_loader(bool pin, struct ids *ids)
+static void exit_on_signal(int signal)
+{
+	_exit(0);
+}
+
+/* A process with a timer that repeats from @nsecs on; it goes on until it is ended. */
+static pid_t fork_loader(bool pin, __u64 nsecs, struct ids *ids)
 {
 	struct timer_lifetime *skel;
 	int fds[2];
@@ -150,13 +155,14 @@ static pid_t fork_loader(bool pin, struct ids *ids)
 	fflush(NULL);
 	pid = fork();
 	if (!pid) {
+		signal(SIGTERM, exit_on_signal);
 		skel = timer_lifetime__open_and_load();
-		if (!skel || !arm_repeat(skel, ids) ||
+		if (!skel || !arm_repeat(skel, nsecs, ids) ||
 		    (pin && bpf_obj_pin(bpf_map__fd(skel->maps.timers), PIN)) ||
 		    write(fds[1], ids, sizeof(*ids)) != sizeof(*ids))
 			_exit(1);
-		pause();
-		_exit(0);
+		for (;;)
+			pause();
 	}
 	close(fds[1]);
 	if (!ASSERT_GT(pid, 0, "fork") ||
@@ -166,22 +172,27 @@ static pid_t fork_loader(bool pin, struct ids *ids)
 	return pid;
 }
 
-static void kill_loader(pid_t pid)
+/* SIGKILL kills it, on SIGTERM it exits. */
+static void end_loader(pid_t pid, int signal)
 {
+	int status;
+
 	if (pid <= 0)
 		return;
-	ASSERT_OK(kill(pid, SIGKILL), "kill");
-	ASSERT_EQ(waitpid(pid, NULL, 0), pid, "wait");
+	ASSERT_OK(kill(pid, signal), "signal");
+	if (ASSERT_EQ(waitpid(pid, &status, 0), pid, "wait"))
+		ASSERT_EQ(WIFSIGNALED(status), signal == SIGKILL, "killed");
 }
 
 static void test_killed_loader_leaves_nothing(struct timer_lifetime *skel)
 {
 	struct ids ids = {};
-	pid_t pid = fork_loader(false, &ids);
+	/* Which would not go by itself. */
+	pid_t pid = fork_loader(false, HOUR, &ids);
 
 	if (ids.prog)
 		ASSERT_TRUE(is_loaded(ids.prog), "loaded");
-	kill_loader(pid);
+	end_loader(pid, SIGKILL);
 	if (!ids.prog)
 		return;
 	ASSERT_TRUE(is_unloaded(ids.prog), "program");
@@ -196,8 +207,8 @@ static void test_pinned_map_needs_no_process(struct timer_lifetime *skel)
 	int map;
 
 	unlink(PIN);
-	pid = fork_loader(true, &ids);
-	kill_loader(pid);
+	pid = fork_loader(true, 0, &ids);
+	end_loader(pid, SIGTERM);
 	if (!ids.prog)
 		goto out;
 	map = bpf_obj_get(PIN);
@@ -232,6 +243,16 @@ static int create_inner(struct timer_lifetime *skel)
 	return fd;
 }
 
+/* A timer that had been left would be in the way of another. */
+static bool none_is_left(struct timer_lifetime *skel, int prog_fd)
+{
+	__u64 before = skel->bss->initialised;
+
+	return ASSERT_OK(run_fd(prog_fd), "run again") &&
+	       ASSERT_EQ(skel->bss->initialised, before, "too late") &&
+	       ASSERT_EQ(skel->bss->unexpected, 0, "none in the way");
+}
+
 /* Whether a timer is made before or after the last user goes: it goes too. */
 static bool race_init_with_close(struct timer_lifetime *skel, int prog_fd, int i)
 {
@@ -248,7 +269,7 @@ static bool race_init_with_close(struct timer_lifetime *skel, int prog_fd, int i
 	ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->initialised) > before), "begun");
 	usleep(i % 8 * 100);
 	close(fd);
-	return ASSERT_OK(end_run(&job), "run");
+	return ASSERT_OK(end_run(&job), "run") && none_is_left(skel, prog_fd);
 }
 
 static void test_init_races_with_close(struct timer_lifetime *skel)

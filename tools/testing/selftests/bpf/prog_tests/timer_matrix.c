@@ -3,6 +3,7 @@
 #include <bpf/btf.h>
 #include <sys/mman.h>
 #include <test_progs.h>
+#include "progs/timer_matrix.h"
 #include "timer_helpers.h"
 #include "timer_matrix.skel.h"
 
@@ -16,7 +17,7 @@ struct kind {
 	const char *name;
 	enum bpf_map_type type;
 	__u32 flags;
-	bool inner;	/* reached through a map of maps */
+	__u32 through;
 };
 
 static const struct kind kinds[] = {
@@ -25,8 +26,11 @@ static const struct kind kinds[] = {
 	{ "lru_hash", BPF_MAP_TYPE_LRU_HASH },
 	{ "rhash", BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC },
 	{ "array", BPF_MAP_TYPE_ARRAY },
-	{ "hash_in_array", BPF_MAP_TYPE_HASH, 0, true },
-	{ "array_in_hash", BPF_MAP_TYPE_ARRAY, 0, true },
+	{ "array_in_hash", BPF_MAP_TYPE_ARRAY, 0, ARRAY_IN_HASH },
+	{ "hash_in_array", BPF_MAP_TYPE_HASH, 0, HASH_IN_ARRAY },
+	{ "hash_malloc_in_array", BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, HASH_MALLOC_IN_ARRAY },
+	{ "lru_hash_in_array", BPF_MAP_TYPE_LRU_HASH, 0, LRU_IN_ARRAY },
+	{ "rhash_in_array", BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, RHASH_IN_ARRAY },
 };
 
 /* As in the program. */
@@ -65,7 +69,7 @@ static bool is_lru(const struct matrix *m)
 
 static bool is_inner(const struct matrix *m)
 {
-	return m->kind->inner;
+	return m->kind->through != DIRECT;
 }
 
 static bool can_lock(const struct matrix *m)
@@ -75,7 +79,18 @@ static bool can_lock(const struct matrix *m)
 
 static struct bpf_map *outer_of(const struct matrix *m)
 {
-	return is_array(m) ? m->skel->maps.array_in_hash : m->skel->maps.hash_in_array;
+	switch (m->kind->through) {
+	case ARRAY_IN_HASH:
+		return m->skel->maps.array_in_hash;
+	case HASH_IN_ARRAY:
+		return m->skel->maps.hash_in_array;
+	case HASH_MALLOC_IN_ARRAY:
+		return m->skel->maps.hash_malloc_in_array;
+	case LRU_IN_ARRAY:
+		return m->skel->maps.lru_in_array;
+	default:
+		return m->skel->maps.rhash_in_array;
+	}
 }
 
 static bool set_type(const struct matrix *m, struct bpf_map *map)
@@ -86,8 +101,7 @@ static bool set_type(const struct matrix *m, struct bpf_map *map)
 
 static bool choose_types(const struct matrix *m)
 {
-	m->skel->rodata->in_array = is_inner(m) && is_hash(m);
-	m->skel->rodata->in_hash = is_inner(m) && is_array(m);
+	m->skel->rodata->through = m->kind->through;
 	if (!can_lock(m)) {
 		bpf_map__set_autocreate(m->skel->maps.locked, false);
 		bpf_program__set_autoload(m->skel->progs.arm_locked, false);
@@ -125,14 +139,18 @@ static int map_fd(const struct matrix *m)
 	return bpf_map__fd(m->skel->maps.timers);
 }
 
-/* A new element, in which there is no timer. */
-static void renew(const struct matrix *m)
+/* A new element of a map, in which there is no timer. */
+static void renew_in(const struct matrix *m, int fd, __u32 key)
 {
 	struct elem elem = { .cookie = COOKIE };
-	__u32 key = KEY;
 
-	ASSERT_OK(bpf_map_update_elem(map_fd(m), &key, &elem, BPF_ANY), "renew");
-	m->skel->bss->key = KEY;
+	ASSERT_OK(bpf_map_update_elem(fd, &key, &elem, BPF_ANY), "renew");
+	m->skel->bss->key = key;
+}
+
+static void renew(const struct matrix *m)
+{
+	renew_in(m, map_fd(m), KEY);
 	m->skel->bss->flags = 0;
 	m->skel->bss->nsecs = 0;
 	m->skel->bss->runs = 0;
@@ -174,6 +192,37 @@ static __u32 arm_alone(const struct matrix *m, struct bpf_program *prog, __u64 n
 	if (id)
 		ASSERT_OK(m->skel->bss->ret, "arm");
 	return id;
+}
+
+/* The programs of three timers of a map, none of which goes by itself. */
+struct progs {
+	__u32 ids[3];
+};
+
+/* A timer that repeats, one that is far from expiring, and one that is not armed. */
+static struct progs arm_three(const struct matrix *m, int fd)
+{
+	struct progs progs;
+
+	renew_in(m, fd, KEY + 1);
+	progs.ids[1] = arm_alone(m, m->skel->progs.arm, HOUR, 0);
+	renew_in(m, fd, KEY + 2);
+	ASSERT_OK(do_init(m, CLOCK_MONOTONIC), "init");
+	progs.ids[2] = arm_alone(m, m->skel->progs.set_callback, 0, 0);
+	renew_in(m, fd, KEY);
+	progs.ids[0] = arm_alone(m, m->skel->progs.arm_repeat, 0, 0);
+	return progs;
+}
+
+static bool are_loaded(const struct progs *progs)
+{
+	return is_loaded(progs->ids[0]) && is_loaded(progs->ids[1]) && is_loaded(progs->ids[2]);
+}
+
+static bool are_unloaded(const struct progs *progs)
+{
+	return is_unloaded(progs->ids[0]) && is_unloaded(progs->ids[1]) &&
+	       is_unloaded(progs->ids[2]);
 }
 
 static void test_init(struct matrix *m)
@@ -403,8 +452,7 @@ static void check_cancels(struct matrix *m, struct bpf_program *arm, void (*act)
 		return;
 	ASSERT_EQ(m->cancelled, 1, "cancelled");
 	ASSERT_TRUE(is_unloaded(id), "unloaded");
-	while (now(CLOCK_MONOTONIC) < expires + 10 * NSEC_PER_MSEC)
-		usleep(1000);
+	sleep_until(expires + 10 * NSEC_PER_MSEC);
 	ASSERT_EQ(m->skel->bss->runs, 0, "runs");
 }
 
@@ -457,16 +505,17 @@ static void unload(struct matrix *m)
 static void test_last_close(struct matrix *m)
 {
 	struct timer_matrix__bss *bss = keep_bss(m);
+	struct progs progs;
 	__u64 before;
-	__u32 id;
 
 	if (!bss)
 		return;
 	renew(m);
-	id = arm_alone(m, m->skel->progs.arm_repeat, 0, 0);
+	progs = arm_three(m, map_fd(m));
 	ASSERT_TRUE(comes_true(READ_ONCE(bss->runs) > 1), "runs");
+	ASSERT_TRUE(are_loaded(&progs), "loaded");
 	unload(m);
-	ASSERT_TRUE(is_unloaded(id), "unloaded");
+	ASSERT_TRUE(are_unloaded(&progs), "unloaded");
 	before = READ_ONCE(bss->runs);
 	usleep(20000);
 	ASSERT_EQ(READ_ONCE(bss->runs), before, "runs");
@@ -477,8 +526,8 @@ static void test_last_close(struct matrix *m)
 static void test_pin(struct matrix *m)
 {
 	struct timer_matrix__bss *bss = keep_bss(m);
+	struct progs progs;
 	__u64 before;
-	__u32 id;
 
 	if (!bss)
 		return;
@@ -486,13 +535,13 @@ static void test_pin(struct matrix *m)
 	unlink(PIN);
 	if (!ASSERT_OK(bpf_obj_pin(map_fd(m), PIN), "pin"))
 		goto out;
-	id = arm_alone(m, m->skel->progs.arm_repeat, 0, 0);
+	progs = arm_three(m, map_fd(m));
 	unload(m);
 	before = READ_ONCE(bss->runs);
 	ASSERT_TRUE(comes_true(READ_ONCE(bss->runs) > before + 2), "runs on");
-	ASSERT_TRUE(is_loaded(id), "loaded");
+	ASSERT_TRUE(are_loaded(&progs), "loaded");
 	ASSERT_OK(unlink(PIN), "unpin");
-	ASSERT_TRUE(is_unloaded(id), "unloaded");
+	ASSERT_TRUE(are_unloaded(&progs), "unloaded");
 	before = READ_ONCE(bss->runs);
 	usleep(20000);
 	ASSERT_EQ(READ_ONCE(bss->runs), before, "runs");
@@ -509,13 +558,13 @@ static void test_inner_replaced(struct matrix *m)
 		    .btf_value_type_id = bpf_map__btf_value_type_id(m->skel->maps.timers));
 	int outer = bpf_map__fd(outer_of(m)), fd, own = map_fd(m);
 	struct timer_matrix__bss *bss = m->skel->bss;
-	struct elem elem = {};
-	__u32 id, key = KEY, zero = 0;
+	struct progs progs;
+	__u32 id, zero = 0;
 	__u64 before;
 
 	renew(m);
 	id = arm_alone(m, m->skel->progs.arm_repeat, 0, 0);
-	fd = bpf_map_create(m->kind->type, "other", sizeof(key), sizeof(elem),
+	fd = bpf_map_create(m->kind->type, "other", sizeof(zero), sizeof(struct elem),
 			    bpf_map__max_entries(m->skel->maps.timers), &opts);
 	if (!ASSERT_OK_FD(fd, "create"))
 		return;
@@ -527,10 +576,9 @@ static void test_inner_replaced(struct matrix *m)
 	ASSERT_TRUE(is_unloaded(id), "unloaded");
 
 	/* In the outer map, nothing but that keeps it. */
-	ASSERT_OK(bpf_map_update_elem(fd, &key, &elem, BPF_ANY), "element");
-	id = arm_alone(m, m->skel->progs.arm_repeat, 0, 0);
+	progs = arm_three(m, fd);
 	close(fd);
-	ASSERT_TRUE(is_unloaded(id), "unloaded");
+	ASSERT_TRUE(are_unloaded(&progs), "unloaded");
 	before = READ_ONCE(bss->runs);
 	usleep(20000);
 	ASSERT_EQ(READ_ONCE(bss->runs), before, "runs");

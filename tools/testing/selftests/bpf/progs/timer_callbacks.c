@@ -6,8 +6,6 @@
 #include "timer_common.h"
 
 #define TIMERS 8
-/* Longer than a virtual CPU is away, shorter than the kernel complains. */
-#define MAX_WAIT (2000 * NSEC_PER_MSEC)
 /* How much the clock of programs may differ from that of timers. */
 #define TOLERANCE 10000
 
@@ -50,13 +48,8 @@ __u64 early;
 
 static void meet(void)
 {
-	__u64 end = bpf_ktime_get_ns() + MAX_WAIT;
-	int i;
-
 	__sync_fetch_and_add(&arrived, 1);
-	bpf_for(i, 0, BPF_MAX_LOOPS)
-		if (*(volatile __u32 *)&arrived >= parties || bpf_ktime_get_ns() > end)
-			break;
+	spin_until(*(volatile __u32 *)&arrived >= parties, MAX_SPIN);
 }
 
 static void repeat(__u32 own, struct elem *value)

@@ -2,6 +2,7 @@
 /* When and where timers expire. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 #include "timer_clocks.h"
 #include "timer_common.h"
 
@@ -36,6 +37,28 @@ struct {
 	struct times times;
 	__u32 cpu;
 } seen[TIMERS];
+
+/* Those of the hrtimers that are set up by init, each a bit. */
+__u64 clocks;
+__u32 initing;	/* CPU + 1 */
+
+SEC("tp_btf/hrtimer_setup")
+int BPF_PROG(note_clock, struct hrtimer *hrtimer, clockid_t clock, enum hrtimer_mode mode)
+{
+	if (initing == bpf_get_smp_processor_id() + 1 && mode & HRTIMER_MODE_SOFT)
+		clocks |= 1ULL << (clock & 63);
+	return 0;
+}
+
+static long init_timer(struct elem *value)
+{
+	long err;
+
+	initing = bpf_get_smp_processor_id() + 1;
+	err = bpf_timer_init(&value->timer, &timers, clockid);
+	initing = 0;
+	return err;
+}
 
 static void read_clocks(struct times *times)
 {
@@ -73,7 +96,7 @@ static int other_callback(void *map, __u32 *key, struct elem *value)
 		return 0;						\
 	}
 
-OPERATION(init, bpf_timer_init(&value->timer, &timers, clockid) ?:
+OPERATION(init, init_timer(value) ?:
 		bpf_timer_set_callback(&value->timer, callback))
 OPERATION(set_other_callback, bpf_timer_set_callback(&value->timer, other_callback))
 OPERATION(start, (read_clocks(&started), bpf_timer_start(&value->timer, nsecs, flags)))

@@ -10,4 +10,29 @@
 #define CLOCK_BOOTTIME 7
 #define NSEC_PER_MSEC 1000000ULL
 
+/*
+ * Spins until @cond, for @nsecs at most; whether it came true. Two loops, as one goes
+ * no further than BPF_MAX_LOOPS, which is less than a second.
+ */
+#define spin_until(cond, nsecs)						\
+	({								\
+		__u64 __end = bpf_ktime_get_ns() + (nsecs);		\
+		bool __true = false;					\
+		int __i, __j;						\
+									\
+		bpf_for(__i, 0, BPF_MAX_LOOPS) {			\
+			bpf_for(__j, 0, 64) {				\
+				__true = (cond);			\
+				if (__true)				\
+					break;				\
+			}						\
+			if (__true || bpf_ktime_get_ns() > __end)	\
+				break;					\
+		}							\
+		__true;							\
+	})
+
+/* Longer than a virtual CPU is away, shorter than the kernel complains. */
+#define MAX_SPIN (2000 * NSEC_PER_MSEC)
+
 #endif

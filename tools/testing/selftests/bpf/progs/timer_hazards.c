@@ -5,8 +5,6 @@
 #include <bpf/bpf_tracing.h>
 #include "timer_common.h"
 
-#define SPINS (1 << 22)
-
 char _license[] SEC("license") = "GPL";
 
 struct elem {
@@ -147,15 +145,15 @@ int BPF_PROG(cancel_at_exit, struct hrtimer *hrtimer)
 /* Two timers, each of which is cancelled right before the callback of the other. */
 int arrived;
 int cancelled_other[2] = { 1, 1 };
+int left_alone;
 
-static void meet(void)
+/* Whoever gives up does not count as arrived. */
+static bool meet(void)
 {
-	int i;
-
-	__sync_fetch_and_add(&arrived, 1);
-	bpf_for(i, 0, SPINS)
-		if (*(volatile int *)&arrived >= 2)
-			break;
+	if (__sync_fetch_and_add(&arrived, 1))
+		return true;
+	spin_until(*(volatile int *)&arrived >= 2, MAX_SPIN);
+	return __sync_val_compare_and_swap(&arrived, 1, 0) != 1;
 }
 
 SEC("tp_btf/hrtimer_expire_entry")
@@ -174,8 +172,10 @@ int BPF_PROG(cancel_each_other, struct hrtimer *hrtimer)
 	value = elem(!own);
 	if (!value)
 		return 0;
-	meet();
-	cancelled_other[own] = bpf_timer_cancel(&value->timer);
+	if (meet())
+		cancelled_other[own] = bpf_timer_cancel(&value->timer);
+	else
+		__sync_fetch_and_add(&left_alone, 1);
 	return 0;
 }
 
@@ -357,12 +357,7 @@ bool overtaken;
 
 static bool reached(int wanted)
 {
-	int i;
-
-	bpf_for(i, 0, SPINS)
-		if (*(volatile int *)&stage >= wanted)
-			return true;
-	return false;
+	return spin_until(*(volatile int *)&stage >= wanted, MAX_SPIN);
 }
 
 SEC("syscall")
@@ -403,19 +398,13 @@ bool holding;
 SEC("fentry/hrtimer_start_range_ns")
 int BPF_PROG(hold_drain, struct hrtimer *hrtimer)
 {
-	__u64 end;
-	int i;
-
 	if (!holding || bpf_get_smp_processor_id() || !hrtimer->is_soft)
 		return 0;
 	holding = false;
 	stage = 1;
 	overtaken = reached(2);
 	/* The other one is cancelling, or about to. */
-	end = bpf_ktime_get_ns() + 20 * NSEC_PER_MSEC;
-	bpf_for(i, 0, SPINS)
-		if (bpf_ktime_get_ns() > end)
-			break;
+	spin_until(false, 20 * NSEC_PER_MSEC);
 	return 0;
 }
 
@@ -454,11 +443,30 @@ int overtake_held(void *ctx)
 int counting;
 int allocations;
 
-SEC("fentry/_kmalloc_nolock_noprof")
-int count_allocation(void *ctx)
+static void count_allocation(void)
 {
 	if (counting == bpf_get_smp_processor_id() + 1)
 		allocations++;
+}
+
+SEC("fentry/_kmalloc_nolock_noprof")
+int count_kmalloc_nolock(void *ctx)
+{
+	count_allocation();
+	return 0;
+}
+
+SEC("tp_btf/kmalloc")
+int count_kmalloc(void *ctx)
+{
+	count_allocation();
+	return 0;
+}
+
+SEC("tp_btf/kmem_cache_alloc")
+int count_kmem_cache_alloc(void *ctx)
+{
+	count_allocation();
 	return 0;
 }
 

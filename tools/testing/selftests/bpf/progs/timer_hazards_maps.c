@@ -2,6 +2,7 @@
 /* Hazards that have to do with what becomes of a timer's map and element. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 #include "timer_common.h"
 
 char _license[] SEC("license") = "GPL";
@@ -25,6 +26,8 @@ MAP(hash, BPF_MAP_TYPE_HASH, 0, 4);
 MAP(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 4);
 MAP(rhash, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, 4);
 MAP(array, BPF_MAP_TYPE_ARRAY, 0, 4);
+/* With one bucket. */
+MAP(single, BPF_MAP_TYPE_HASH, 0, 1);
 /* Large, so that its release takes some time. */
 MAP(large, BPF_MAP_TYPE_ARRAY, 0, 1 << 17);
 
@@ -109,7 +112,7 @@ int set_until_refused(void *ctx)
 {
 	struct elem *value;
 	__u32 key = LAST;
-	int i, j, ret;
+	int ret;
 
 	value = bpf_map_lookup_elem(&large, &key);
 	if (!value)
@@ -118,12 +121,49 @@ int set_until_refused(void *ctx)
 	if (ret)
 		return 2;
 	ready = true;
-	bpf_for(i, 0, 4096) {
-		bpf_for(j, 0, 4096) {
-			ret = bpf_timer_set_callback(&value->timer, count_run);
-			if (ret)
-				return ret;
-		}
-	}
+	spin_until((ret = bpf_timer_set_callback(&value->timer, count_run)),
+		   10000 * NSEC_PER_MSEC);
+	return ret;
+}
+
+/*
+ * While the lock of an element is held, its bucket is used, on the same CPU: that is
+ * possible as there are functions to call with the lock held, which can be traced.
+ */
+__u32 locked_on;	/* CPU + 1 */
+__u64 looked;
+__u64 timed_out;
+
+SEC("fentry/bpf_stream_print_stack")
+int look_for_another(void *ctx)
+{
+	__u32 other = 2;
+
+	if (locked_on != bpf_get_smp_processor_id() + 1)
+		return 0;
+	/* Until who updates the element waits for its lock. */
+	spin_until(false, 5 * NSEC_PER_MSEC);
+	if (bpf_map_delete_elem(&single, &other) == -ENOENT)
+		looked++;
+	else
+		timed_out++;
+	return 0;
+}
+
+SEC("syscall")
+int lock_for_long(void *ctx)
+{
+	__u32 key = 1, cpu;
+	struct elem *value;
+
+	value = bpf_map_lookup_elem(&single, &key);
+	if (!value)
+		return 1;
+	cpu = bpf_get_smp_processor_id();
+	bpf_spin_lock(&value->lock);
+	locked_on = cpu + 1;
+	bpf_stream_print_stack(BPF_STDERR);
+	locked_on = 0;
+	bpf_spin_unlock(&value->lock);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include "timer_common.h"
+#include "timer_matrix.h"
 
 #define ENTRIES 64
 #define MAX_HOLD (10000 * NSEC_PER_MSEC)
@@ -14,17 +15,21 @@ struct elem {
 	__u64 cookie;
 };
 
-#define TIMERS(_tag, _type)			\
+#define TIMERS(_tag, _type, _flags)		\
 	struct _tag {				\
 		__uint(type, _type);		\
+		__uint(map_flags, _flags);	\
 		__uint(max_entries, ENTRIES);	\
 		__type(key, __u32);		\
 		__type(value, struct elem);	\
 	}
 
 /* Its type is set before this is loaded. */
-TIMERS(hash, BPF_MAP_TYPE_HASH) timers SEC(".maps");
-TIMERS(array, BPF_MAP_TYPE_ARRAY);
+TIMERS(hash, BPF_MAP_TYPE_HASH, 0) timers SEC(".maps");
+TIMERS(array, BPF_MAP_TYPE_ARRAY, 0);
+TIMERS(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+TIMERS(lru, BPF_MAP_TYPE_LRU_HASH, 0);
+TIMERS(rhash, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC);
 
 #define OUTER(_type, _inner)			\
 	struct {				\
@@ -34,8 +39,11 @@ TIMERS(array, BPF_MAP_TYPE_ARRAY);
 		__array(values, struct _inner);	\
 	}
 
-OUTER(BPF_MAP_TYPE_ARRAY_OF_MAPS, hash) hash_in_array SEC(".maps");
 OUTER(BPF_MAP_TYPE_HASH_OF_MAPS, array) array_in_hash SEC(".maps");
+OUTER(BPF_MAP_TYPE_ARRAY_OF_MAPS, hash) hash_in_array SEC(".maps");
+OUTER(BPF_MAP_TYPE_ARRAY_OF_MAPS, hash_malloc) hash_malloc_in_array SEC(".maps");
+OUTER(BPF_MAP_TYPE_ARRAY_OF_MAPS, lru) lru_in_array SEC(".maps");
+OUTER(BPF_MAP_TYPE_ARRAY_OF_MAPS, rhash) rhash_in_array SEC(".maps");
 
 struct locked_elem {
 	struct bpf_timer timer;
@@ -50,9 +58,7 @@ struct {
 	__type(value, struct locked_elem);
 } locked SEC(".maps");
 
-/* Through which outer map the timers are reached, if any. */
-const volatile bool in_array;
-const volatile bool in_hash;
+const volatile __u32 through = DIRECT;
 
 /* What user space asks for, and what it gets. */
 __u32 key;
@@ -96,26 +102,10 @@ static int repeat(struct bpf_map *map, __u32 *key, struct elem *value)
 	return 0;
 }
 
-/* BPF_MAX_LOOPS, which is as far as one loop goes, is about a second. */
-static bool is_released_before(__u64 end)
-{
-	int i;
-
-	bpf_for(i, 0, BPF_MAX_LOOPS)
-		if (*(volatile bool *)&release || bpf_ktime_get_ns() > end)
-			return true;
-	return false;
-}
-
 static int hold(struct bpf_map *map, __u32 *key, struct elem *value)
 {
-	__u64 end = bpf_ktime_get_ns() + MAX_HOLD;
-	int i;
-
 	held = true;
-	bpf_for(i, 0, BPF_MAX_LOOPS)
-		if (is_released_before(end))
-			break;
+	spin_until(*(volatile bool *)&release, MAX_HOLD);
 	restarted = bpf_timer_start(&value->timer, 0, 0);
 	__sync_fetch_and_add(&runs, 1);
 	ended = true;
@@ -126,10 +116,18 @@ static __always_inline void *find_map(void)
 {
 	__u32 zero = 0;
 
-	if (in_array)
-		return bpf_map_lookup_elem(&hash_in_array, &zero);
-	if (in_hash)
+	switch (through) {
+	case ARRAY_IN_HASH:
 		return bpf_map_lookup_elem(&array_in_hash, &zero);
+	case HASH_IN_ARRAY:
+		return bpf_map_lookup_elem(&hash_in_array, &zero);
+	case HASH_MALLOC_IN_ARRAY:
+		return bpf_map_lookup_elem(&hash_malloc_in_array, &zero);
+	case LRU_IN_ARRAY:
+		return bpf_map_lookup_elem(&lru_in_array, &zero);
+	case RHASH_IN_ARRAY:
+		return bpf_map_lookup_elem(&rhash_in_array, &zero);
+	}
 	return &timers;
 }
 
@@ -172,13 +170,16 @@ int update(void *ctx)
 SEC("syscall")
 int crowd_out(void *ctx)
 {
+	void *map = find_map();
 	struct elem new = {};
 	__u32 i, other;
 
+	if (!map)
+		return 1;
 	bpf_for(i, 0, 16 * ENTRIES) {
 		other = key + 1 + i;
-		bpf_map_update_elem(&timers, &other, &new, BPF_NOEXIST);
-		bpf_map_lookup_elem(&timers, &other);
+		bpf_map_update_elem(map, &other, &new, BPF_NOEXIST);
+		bpf_map_lookup_elem(map, &other);
 	}
 	return 0;
 }

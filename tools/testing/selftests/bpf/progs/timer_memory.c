@@ -6,7 +6,6 @@
 #include "timer_common.h"
 
 #define ROUNDS 512
-#define SPINS (1 << 22)
 
 char _license[] SEC("license") = "GPL";
 
@@ -74,12 +73,8 @@ static int callback(void *map, __u32 *key, struct elem *value)
 
 static void wait_for_others(void)
 {
-	int i;
-
 	__sync_fetch_and_add(&arrived, 1);
-	bpf_for(i, 0, SPINS)
-		if (*(volatile __u32 *)&arrived >= parties)
-			break;
+	spin_until(*(volatile __u32 *)&arrived >= parties, MAX_SPIN);
 }
 
 /* On several CPUs at once, some make a timer where another one has just done so. */
