@@ -104,8 +104,8 @@ test_killed_loader_leaves_nothing() {
 }
 
 test_pinned_timers_outlive_a_killed_loader() {
-	# Three seconds, or what is to a slow guest as three seconds: then they are still armed.
-	records $((LIMIT * 50))
+	# Six seconds, or what is to a slow guest as six seconds: then they are still armed.
+	records $((LIMIT * 100))
 	start_and_end KILL --pin="$pins"
 	some_armed
 	# The callback's program lives as long as its timers.

@@ -160,7 +160,7 @@ def _kunit_cases(group, prefix):
                      [f"kunit.py: {case['status']}"])
 
 
-FUZZ_SUMMARY = re.compile(r"\d+ operations in \d+ cases, \d+ s, \d+ firings, 0 differences$")
+FUZZ_SUMMARY = re.compile(r"\d+ operations in \d+ cases, \d+ s, \d+ firings, \d+ maps lost in use, 0 differences$")
 
 
 def read_fuzz(text, name):

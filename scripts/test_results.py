@@ -127,7 +127,7 @@ class Kunit(unittest.TestCase):
 class Sums(unittest.TestCase):
     def test_fuzz(self):
         def status(count, code):
-            text = f"seed 1\n12 operations in 3 cases, 4 s, 5 firings, {count} differences\nexit status {code}\n"
+            text = f"seed 1\n12 operations in 3 cases, 4 s, 5 firings, 6 maps lost in use, {count} differences\nexit status {code}\n"
             return res.read_fuzz(text, "race")[0].status
         self.assertEqual(status(0, 0), "pass")
         self.assertEqual(status(1, 1), "fail")

@@ -28,6 +28,8 @@ pub struct Host {
 pub struct Tally {
     pub ops: u64,
     pub firings: u64,
+    /// How often a program still ran when its map had lost its last user.
+    pub orphans: u64,
 }
 
 /// Something that the model does not allow.
@@ -66,7 +68,7 @@ pub fn run(host: &Host, ops: &[Op], orphan: bool, tally: &mut Tally) -> Result<O
         difference = case.check_run_counts()?.map(at_the_end);
     }
     let over = case.model.over;
-    let what = case.close(orphan)?;
+    let what = case.close(orphan, tally)?;
     if difference.is_some() || over {
         return Ok(difference);
     }
@@ -314,7 +316,7 @@ impl Case<'_> {
 
     /// Closes all, while a program runs if `orphan`; says what was wrong with what
     /// that saw.
-    fn close(self, orphan: bool) -> Result<Option<String>> {
+    fn close(self, orphan: bool, tally: &mut Tally) -> Result<Option<String>> {
         if !orphan || self.host.cpus < 2 {
             return Ok(None);
         }
@@ -328,6 +330,11 @@ impl Case<'_> {
         let args = runs
             .join()
             .map_err(|_| anyhow!("the thread has panicked"))??;
+        // Otherwise the program was too fast, or had no memory.
+        if args.gone == 0 || args.prepared != 0 {
+            return Ok(None);
+        }
+        tally.orphans += 1;
         Ok(check_orphan(host.implementation, &args))
     }
 }
@@ -342,10 +349,6 @@ fn run_orphan(prog: &OwnedFd) -> Result<fuzz_orphan> {
 }
 
 fn check_orphan(implementation: Implementation, args: &fuzz_orphan) -> Option<String> {
-    // The program was too fast, or had no memory.
-    if args.gone == 0 || args.prepared != 0 {
-        return None;
-    }
     // H6: in C, it succeeds.
     let succeeds = implementation == Implementation::C && args.set_callback == 0;
     if !succeeds && ![-EPERM, -EINVAL].contains(&args.set_callback) {

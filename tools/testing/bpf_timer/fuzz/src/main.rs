@@ -44,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SHORT_PATIENCE: Duration = Duration::from_secs(3);
 /// How long to make a sequence shorter.
 const SHRINKING: Duration = Duration::from_secs(120);
+/// How often to say how far it is.
+const PROGRESS: Duration = Duration::from_secs(20);
 
 struct Options {
     seed: u64,
@@ -136,6 +138,7 @@ fn run() -> Result<bool> {
     let mut cases = 0;
     let mut differences = 0;
     let start = Instant::now();
+    let mut told = start;
     // The first case has the seed itself, so that any can be run again alone.
     let mut seed = options.seed;
     while cases < options.cases && start.elapsed() < options.time && differences == 0 {
@@ -145,12 +148,22 @@ fn run() -> Result<bool> {
         }
         differences += u32::from(!run_case(&host, &options, seed, &mut tally)?);
         seed = Rng::with_seed(seed).u64(..);
+        if told.elapsed() > PROGRESS {
+            told = Instant::now();
+            println!(
+                "{} s: {} operations in {cases} cases",
+                start.elapsed().as_secs(),
+                tally.ops
+            );
+        }
     }
     println!(
-        "{} operations in {cases} cases, {} s, {} firings, {differences} differences",
+        "{} operations in {cases} cases, {} s, {} firings, {} maps lost in use, \
+         {differences} differences",
         tally.ops,
         start.elapsed().as_secs(),
-        tally.firings
+        tally.firings,
+        tally.orphans
     );
     Ok(differences == 0)
 }
