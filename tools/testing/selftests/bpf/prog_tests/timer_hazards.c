@@ -646,14 +646,15 @@ static void check_bucket_is_free(struct timer_hazards_maps *skel)
 	if (!ASSERT_OK(pthread_create(&thread, NULL, update_in_place, &updates), "thread"))
 		return;
 	pin_to(0);
-	for (i = 0; i < 20 && !skel->bss->timed_out; i++)
+	/* Once is for a virtual CPU that was away while it had the bucket. */
+	for (i = 0; i < 20 && skel->bss->timed_out < 2; i++)
 		ASSERT_OK(run(skel->progs.lock_for_long), "run");
 	updates.stop = true;
 	pthread_join(thread, NULL);
 	ASSERT_OK(updates.err, "update");
 	ASSERT_GT(updates.count, 0, "updates");
 	ASSERT_GT(skel->bss->looked, 0, "looked");
-	ASSERT_EQ(skel->bss->timed_out, 0, "timed out");
+	ASSERT_LT(skel->bss->timed_out, 2, "timed out");
 }
 
 static void test_locked_update_leaves_bucket(void)
