@@ -29,11 +29,10 @@ use kernel::{
             fsleep,
             udelay, //
         },
-        BootTime,
+        hrtimer::dynamic::ClockId,
         ClockSource,
         Delta,
-        Monotonic,
-        RealTime, //
+        Monotonic, //
     },
 };
 
@@ -171,23 +170,19 @@ mod tests {
     #[test]
     fn pinned_start_of_an_idle_cpu_fires_there() -> Result {
         with_vehicle(|fixture, vehicle, place| {
-            for (clock, now) in [
-                (MONOTONIC, Monotonic::ktime_get as fn() -> i64),
-                (BOOTTIME, BootTime::ktime_get),
-                (REALTIME, RealTime::ktime_get),
-            ] {
+            vehicle.on_expiry(|vehicle| {
+                let [nsecs, flags] = [2, 3].map(|i| vehicle.note(i).load(Relaxed) as u64);
+
+                passenger(vehicle).start(nsecs, flags);
+            });
+            place.on_expiry(|place| place.note(0).store(1, Release));
+            for clock in [ClockId::Monotonic, ClockId::BootTime, ClockId::RealTime] {
                 for flags in [PINNED, PINNED | ABSOLUTE] {
                     place.free();
-                    fixture.prepare(place, clock);
+                    fixture.prepare(place, clock as u64);
                     place.note(0).store(0, Relaxed);
-                    place.on_expiry(|place| place.note(0).store(1, Release));
-                    vehicle.on_expiry(|vehicle| {
-                        let [nsecs, flags] = [2, 3].map(|i| vehicle.note(i).load(Relaxed) as u64);
-
-                        passenger(vehicle).start(nsecs, flags);
-                    });
-                    let from = if flags == PINNED { 0 } else { now() as u64 };
-                    vehicle.note(2).store((from + 100 * MSEC) as i64, Relaxed);
+                    let from = if flags == PINNED { 0 } else { clock.now() };
+                    vehicle.note(2).store(from + 100 * MSEC as i64, Relaxed);
                     vehicle.note(3).store(flags as i64, Relaxed);
                     start_there(vehicle, 20 * MSEC)?;
                     expect(spin_until_set(place.note(0)), c"it fires")?;
