@@ -222,10 +222,8 @@ static void check_cancel_cycle(struct timer_callbacks *skel, __u32 n)
 {
 	__u32 i, known, all_at_once = 0;
 
-	if (get_nprocs() < 2) {
-		test__skip();
+	if (skip_one_cpu())
 		return;
-	}
 	/* A circle of all of them needs as many CPUs; without, they still come to an end. */
 	if (get_nprocs() < n)
 		test__skip();
@@ -267,10 +265,8 @@ static void test_delete_each_other(struct timer_callbacks *skel)
 {
 	int i;
 
-	if (get_nprocs() < 2) {
-		test__skip();
+	if (skip_one_cpu())
 		return;
-	}
 	for (i = 0; i < CYCLE_ROUNDS; i++) {
 		if (!start_cycle(skel, 2, DELETE) ||
 		    !ASSERT_TRUE(comes_true(!has(skel, 0) || !has(skel, 1)), "end"))

@@ -169,10 +169,8 @@ static void test_cancel_each_other_at_expiry(void)
 	struct timer_hazards *skel;
 	int *cancelled;
 
-	if (get_nprocs() < 2) {
-		test__skip();
+	if (skip_one_cpu())
 		return;
-	}
 	skel = load_timers(timer_hazards);
 	if (!skel)
 		return;
@@ -399,10 +397,8 @@ static void test_newest_wins(bool hold_drain)
 	struct bpf_link *link = NULL;
 	struct timer_hazards *skel;
 
-	if (get_nprocs() < 2) {
-		test__skip();
+	if (skip_one_cpu())
 		return;
-	}
 	skel = load_timers(timer_hazards);
 	if (!skel)
 		return;
@@ -448,18 +444,16 @@ static void *run_by_fd(void *arg)
 
 static void test_set_callback_needs_user(void)
 {
-	struct timer_hazards_maps *skel = load_timers(timer_hazards_maps);
+	struct timer_hazards_maps *skel;
 	pthread_t thread;
 	void *ret;
 	long fd;
 
+	if (skip_one_cpu())
+		return;
+	skel = load_timers(timer_hazards_maps);
 	if (!skel)
 		return;
-	if (get_nprocs() < 2) {
-		test__skip();
-		timer_hazards_maps__destroy(skel);
-		return;
-	}
 	fd = dup(bpf_program__fd(skel->progs.set_until_refused));
 	if (ASSERT_GE(fd, 0, "dup") &&
 	    ASSERT_OK(pthread_create(&thread, NULL, run_by_fd, (void *)fd), "thread")) {
@@ -663,10 +657,8 @@ static void test_locked_update_leaves_bucket(void)
 	struct bpf_link *link = NULL;
 	cpu_set_t cpus;
 
-	if (get_nprocs() < 2) {
-		test__skip();
+	if (skip_one_cpu())
 		return;
-	}
 	skel = load_timers(timer_hazards_maps);
 	if (!skel)
 		return;

@@ -49,6 +49,15 @@ static inline bool skip_hazard(void)
 	return true;
 }
 
+/* What two CPUs do to each other cannot be seen on one. */
+static inline bool skip_one_cpu(void)
+{
+	if (get_nprocs() >= 2)
+		return false;
+	test__skip();
+	return true;
+}
+
 static inline int run_fd(int fd)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);

@@ -279,10 +279,8 @@ static void test_init_races_with_close(struct timer_lifetime *skel)
 	int i, fd;
 	__u32 id;
 
-	if (get_nprocs() < 2) {
-		test__skip();
+	if (skip_one_cpu())
 		return;
-	}
 	fd = bpf_program__clone(skel->progs.init_all, NULL);
 	if (!ASSERT_OK_FD(fd, "clone"))
 		return;

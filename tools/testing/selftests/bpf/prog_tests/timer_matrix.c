@@ -622,10 +622,8 @@ static void check_in_flight(struct matrix *m, void (*act)(struct matrix *m))
 	__u32 id;
 	int fd;
 
-	if (get_nprocs() < 2) {
-		test__skip();
+	if (skip_one_cpu())
 		return;
-	}
 	bss = keep_bss(m);
 	if (!bss)
 		return;

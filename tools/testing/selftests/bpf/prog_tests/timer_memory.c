@@ -24,10 +24,8 @@ static void test_who_comes_second_frees(struct timer_memory *skel)
 	struct timer_memory__bss *seen = skel->bss;
 	int i, begun;
 
-	if (get_nprocs() < 2) {
-		test__skip();
+	if (skip_one_cpu())
 		return;
-	}
 	/* In C, one that is made in an element just deleted stays (H7). */
 	if (skip_hazard())
 		return;

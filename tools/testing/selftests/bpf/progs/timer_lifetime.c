@@ -113,12 +113,12 @@ int init_all(void *ctx)
 			return 2;
 		err = bpf_timer_init(&value->timer, inner, CLOCK_MONOTONIC);
 		/* -ENOMEM as an allocator that must not wait may be busy. */
-		if (err == -EPERM)
+		if (!err)
+			initialised++;
+		else if (err == -EPERM)
 			refused++;
-		else if (err && err != -ENOMEM)
+		else if (err != -ENOMEM)
 			unexpected++;
-		else
-			initialised += !err;
 		/* Either may find that the timer has just been freed. */
 		if (!err && !bpf_timer_set_callback(&value->timer, count_late))
 			bpf_timer_start(&value->timer, nsecs, 0);
