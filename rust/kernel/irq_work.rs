@@ -7,8 +7,8 @@
 //! context with interrupts off (on `PREEMPT_RT`: in a thread; on a CPU that goes offline: in the
 //! thread that stops it, with interrupts off).
 //!
-//! A work is queued through a reference that lasts for ever, as one to a static does. A module must
-//! [wait](IrqWork::sync) for its works before it is unloaded.
+//! A work is queued through a reference that lasts for ever, as one to a static does. For built-in
+//! code only: the statics of a module, and what its works call, go when it is unloaded.
 //!
 //! C header: [`include/linux/irq_work.h`](srctree/include/linux/irq_work.h)
 //!
@@ -66,7 +66,8 @@ pub trait IrqWorkItem: HasIrqWork + Sync + 'static {
 ///
 /// # Safety
 ///
-/// The two methods must be inverses of each other and name a field of `Self`, which is aligned.
+/// - The two methods must be inverses of each other and name a field of `Self`, which is aligned.
+/// - `Self` must not be a type of a module, which may be unloaded while a work is queued or runs.
 pub unsafe trait HasIrqWork: Sized {
     /// Returns a pointer to the work in `this`.
     ///
@@ -87,6 +88,9 @@ pub unsafe trait HasIrqWork: Sized {
 #[macro_export]
 macro_rules! impl_has_irq_work {
     (impl HasIrqWork for $self:ty { self.$field:ident }) => {
+        #[cfg(MODULE)]
+        compile_error!("impl_has_irq_work! is for built-in code only");
+
         // In a packed structure it would not be aligned.
         $crate::static_assert!(
             core::mem::offset_of!($self, $field)
@@ -97,7 +101,7 @@ macro_rules! impl_has_irq_work {
         );
 
         // SAFETY: The pointers only type-check if the field is an `IrqWork<Self>`, which is
-        // aligned, as checked above.
+        // aligned, as checked above. This is no module.
         unsafe impl $crate::irq_work::HasIrqWork for $self {
             #[inline]
             unsafe fn raw_get_work(this: *const Self) -> *const $crate::irq_work::IrqWork<Self> {
@@ -161,14 +165,14 @@ impl<T: IrqWorkItem> IrqWork<T> {
     /// all that was written before this call.
     #[inline]
     pub fn queue(item: &'static T) -> bool {
-        // SAFETY: The work is initialized by its invariants and lives for ever.
+        // SAFETY: The work is initialized by its invariants and, not in a module, lives for ever.
         unsafe { bindings::irq_work_queue(Self::raw(item)) }
     }
 
     /// Waits until what was queued before has run, on any CPU; sleeps. Callers for the same item
     /// have to take turns: where interrupts do not run it, C only wakes one who waits.
     pub fn sync(item: &'static T) {
-        // SAFETY: The work is initialized by its invariants and lives for ever.
+        // SAFETY: The work is initialized by its invariants and, not in a module, lives for ever.
         unsafe { bindings::irq_work_sync(Self::raw(item)) };
 
         // When several CPUs run it, that waits for one of them only; but all are RCU readers.

@@ -88,6 +88,8 @@ unsafe impl Sync for RcuHead {}
 ///   pointer is passed to [`from_head`]. Others may read its words, if whatever RCU has put there,
 ///   at any time and without an atomic access, will do.
 /// - [`from_head`] must be the inverse of [`into_head`].
+/// - A module must call [`barrier`] after its last [`call`] and before it is unloaded, as RCU calls
+///   its code.
 ///
 /// [`into_head`]: RcuItem::into_head
 /// [`from_head`]: RcuItem::from_head
@@ -124,8 +126,7 @@ pub fn call<P: RcuItem>(item: P) {
 
 /// Waits until the callbacks of all earlier [`call`]s have returned; sleeps.
 ///
-/// Not for those that the callbacks [`call`] themselves. A module whose items may be pending must
-/// wait for them before it is unloaded.
+/// Not for those that the callbacks [`call`] themselves.
 pub fn barrier() {
     // SAFETY: Always safe to call in a context that may sleep.
     unsafe { bindings::rcu_barrier_tasks_trace() };
