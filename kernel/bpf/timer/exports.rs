@@ -38,7 +38,7 @@ fn to_register(result: Result<u64>) -> u64 {
 /// # Safety
 ///
 /// Only to be called by a BPF program; the verifier has checked that `timer` is the one in a value
-/// of `map`.
+/// of `map`, and that the map is not offloaded, as the program is not.
 #[export]
 pub(crate) unsafe extern "C" fn bpf_timer_init(
     timer: u64,

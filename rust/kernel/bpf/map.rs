@@ -34,8 +34,8 @@ use core::{
 ///
 /// # Invariants
 ///
-/// What a reference points at is a map that C has made, and that is not freed while the reference
-/// lasts.
+/// What a reference points at is a map that C has made, that is not offloaded to a device, and that
+/// is not freed while the reference lasts.
 #[repr(transparent)]
 pub struct Map(Opaque<bindings::bpf_map>);
 
@@ -49,7 +49,7 @@ impl Map {
     ///
     /// # Safety
     ///
-    /// `map` must be valid for `'a`.
+    /// `map` must be valid for `'a`, and not be offloaded to a device.
     #[inline]
     pub unsafe fn from_raw<'a>(map: *mut bindings::bpf_map) -> &'a Self {
         // INVARIANT: By the safety requirement.
@@ -100,7 +100,7 @@ impl Map {
         if kind != bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY {
             return value.wrapping_byte_sub(key_size.next_multiple_of(8));
         }
-        // SAFETY: A map of this kind is embedded in a `struct bpf_array`.
+        // SAFETY: A map of this kind is embedded in a `struct bpf_array`, unless it is offloaded.
         let array = unsafe { container_of!(map, bindings::bpf_array, map) };
         // SAFETY: The values follow the array's header; this only computes their address.
         let first = unsafe { (&raw const (*array).__bindgen_anon_1) as usize };
