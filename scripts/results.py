@@ -173,8 +173,8 @@ def read_fuzz(text, name):
 
 
 def read_expectations(text, cpus):
-    """Lines of "repeat|fails[@CPUS] TEST REASON", as {kind: {test: reason}} for that many CPUs."""
-    expected = {"repeat": {}, "fails": {}}
+    """Lines of "KIND[@CPUS] TEST REASON", as {kind: {test: reason}} for that many CPUs."""
+    expected = {"repeat": {}, "fails": {}, "pmu": {}}
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
             kind, name, reason = line.split(None, 2)

@@ -120,6 +120,14 @@ class Whole(unittest.TestCase):
         self.say(**{"again/output": OUTPUT, "again/status": "126"})
         self.assertEqual(self.run_test("selftests"), (1, "1 passed, 1 failed, 0 skipped"))
 
+    def test_no_pmu(self):
+        self.say(**{"scripts/upstream-expect.txt": "pmu nmi none\n"})
+        self.program("scripts/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer nmi >"$2/own.txt"\n')
+        self.assertEqual(self.run_test("selftests"), (1, "1 passed, 1 failed, 0 skipped"))
+        self.say(output="there is no PMU\n" + OUTPUT)
+        self.assertEqual(self.run_test("selftests"), (0, "1 passed, 0 failed, 1 skipped"))
+        self.assertIn("skipped: selftests, rust: nmi\n", self.out)
+
     def test_repeats(self):
         self.assertEqual(self.run_test("--times", "3", "selftests"), (0, "3 passed, 0 failed, 0 skipped"))
         self.assertNotIn("not the same", self.out)
