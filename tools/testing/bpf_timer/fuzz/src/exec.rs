@@ -300,7 +300,13 @@ impl Case<'_> {
                 // H8
                 Implementation::C => self.runs[at],
             };
-            match self.session.run_count(prog)? {
+            // A callback counts when it returns, which may be well after all that it does was seen.
+            let mut count = Ok(None);
+            within(self.host.patience, || {
+                count = self.session.run_count(prog);
+                !matches!(count, Ok(Some(count)) if count < expected)
+            });
+            match count? {
                 Some(count) if count != expected => {
                     return Ok(Some(format!(
                         "{prog:?} has run {count} times, expected {expected}: \
