@@ -200,7 +200,7 @@ def apply_repeat(results, again, repeat):
             if other and other.status == PASS:
                 result.status, result.note = PASS, f"in the repeat only: {repeat[result.name]}"
             else:
-                result.log.append("and failed three times where guest time is instructions")
+                result.log.append("and failed again where guest time is instructions")
 
 
 def write_ktap(results):
