@@ -381,6 +381,23 @@ impl Op {
             _ => discriminant(self) == discriminant(other),
         }
     }
+
+    /// Whether it may change what a timer calls, while that expires on another CPU.
+    pub fn changes_callbacks(&self) -> bool {
+        !matches!(
+            self,
+            Op::Wait
+                | Op::Behave { .. }
+                | Op::Timer {
+                    act: Act::Init { .. } | Act::Start { .. } | Act::CancelAsync,
+                    ..
+                }
+                | Op::Element {
+                    act: ElementAct::Lookup,
+                    ..
+                }
+        )
+    }
 }
 
 impl fmt::Display for Op {
