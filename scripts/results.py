@@ -160,7 +160,9 @@ def _kunit_cases(group, prefix):
                      [f"kunit.py: {case['status']}"])
 
 
-FUZZ_SUMMARY = re.compile(r"\d+ operations in \d+ cases, \d+ s, \d+ firings, \d+ maps lost in use, 0 differences$")
+# Where nothing was done, or no timer has fired, nothing was tried.
+FUZZ_SUMMARY = re.compile(r"[1-9]\d* operations in \d+ cases, \d+ s, [1-9]\d* firings, \d+ maps lost in use, "
+                          r"0 differences$")
 
 
 def read_fuzz(text, name):

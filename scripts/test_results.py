@@ -126,12 +126,14 @@ class Kunit(unittest.TestCase):
 
 class Sums(unittest.TestCase):
     def test_fuzz(self):
-        def status(count, code):
-            text = f"seed 1\n12 operations in 3 cases, 4 s, 5 firings, 6 maps lost in use, {count} differences\nexit status {code}\n"
+        def status(count, code, done=12, fired=5):
+            text = f"seed 1\n{done} operations in 3 cases, 4 s, {fired} firings, 6 maps lost in use, {count} differences\nexit status {code}\n"
             return res.read_fuzz(text, "race")[0].status
         self.assertEqual(status(0, 0), "pass")
         self.assertEqual(status(1, 1), "fail")
         self.assertEqual(status(0, 2), "fail")
+        self.assertEqual(status(0, 0, done=0), "fail")
+        self.assertEqual(status(0, 0, fired=0), "fail")
         self.assertEqual(res.read_fuzz("exit status 0\n", "race")[0].status, "fail")
 
     def test_expectations(self):

@@ -4,9 +4,10 @@
 
 use crate::model::{Event, Implementation, Model, Seen, EBUSY, EINVAL, ENOMEM, EPERM};
 use crate::ops::{Act, Context, ElementAct, Map, Op, Prog, SlotId, PROGS};
-use crate::session::{fuzz_orphan, let_callbacks_end, move_to, within, Role, Session};
+use crate::session::{fuzz_orphan, let_callbacks_end, move_to, within, Ids, Role, Session};
 use crate::sys;
 use anyhow::{anyhow, Result};
+use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
@@ -44,6 +45,7 @@ struct Case<'a> {
     session: Session,
     model: Model,
     taken: Vec<bool>,
+    ids: Ids,
     /// How often each program was run, and its callbacks.
     runs: [u64; PROGS.len()],
     firings: [u64; PROGS.len()],
@@ -53,9 +55,11 @@ struct Case<'a> {
 
 /// Runs a case to its end or the first difference.
 pub fn run(host: &Host, ops: &[Op], orphan: bool, tally: &mut Tally) -> Result<Option<Difference>> {
+    let session = Session::load()?;
     let mut case = Case {
         host,
-        session: Session::load()?,
+        ids: session.ids()?,
+        session,
         model: Model::new(host.implementation),
         taken: Vec::new(),
         runs: [0; PROGS.len()],
@@ -63,7 +67,6 @@ pub fn run(host: &Host, ops: &[Op], orphan: bool, tally: &mut Tally) -> Result<O
         unsure: [0; PROGS.len()],
     };
     case.model.init_in_nmi = host.init_in_nmi;
-    let ids = case.session.ids()?;
     let mut difference = case.run_all(ops, tally)?;
 
     tally.firings += case.firings.iter().sum::<u64>();
@@ -71,6 +74,7 @@ pub fn run(host: &Host, ops: &[Op], orphan: bool, tally: &mut Tally) -> Result<O
         difference = case.check_run_counts()?.map(at_the_end);
     }
     let over = case.model.over;
+    let ids = mem::take(&mut case.ids);
     let what = case.close(orphan, tally)?;
     if difference.is_some() || over {
         return Ok(difference);
@@ -193,7 +197,7 @@ impl Case<'_> {
             Op::DeleteBatch { map, keys } => seen.ret = self.session.delete_batch(map, &keys),
             Op::Behave { slot, action, left } => self.session.shared.behave(slot, action, left),
             Op::Wait => self.wait(&mut seen)?,
-            Op::ReplaceInner => self.session.replace_inner()?,
+            Op::ReplaceInner => self.ids.add_map(self.session.replace_inner()?),
             Op::FloodLru => self.flood(&mut seen),
             Op::Overtake {
                 slot,

@@ -11,7 +11,9 @@
 //! The caller sees to it that callbacks which have begun before an operation
 //! returns have ended before [`Model::check`] is told of it.
 
-use crate::ops::{Act, Action, Context, ElementAct, Map, Op, Prog, SlotId, Update, When, SLOTS};
+use crate::ops::{
+    Act, Action, Context, ElementAct, Map, Op, Prog, SlotId, Update, When, CLOCKS, SLOTS,
+};
 use std::collections::BTreeSet;
 
 pub const EPERM: i64 = 1;
@@ -389,7 +391,7 @@ impl Model {
             return same(NO_ELEMENT);
         }
         match act {
-            Act::Init { flags } if ![0, 1, 7].contains(&flags) => same(-EINVAL),
+            Act::Init { flags } if !CLOCKS.contains(&flags) => same(-EINVAL),
             Act::Cancel if deferred => same(-EOPNOTSUPP),
             Act::Start { bad: true, .. } => same(-EINVAL),
             Act::Init { flags } => match slot.timer {

@@ -10,6 +10,8 @@ pub const KEYS: usize = 3;
 pub const SLOTS: usize = MAPS.len() * KEYS;
 /// The most times in a row that a callback does something.
 pub const MAX_LEFT: u32 = 3;
+/// The flags of init that name a clock: real-time, monotonic, and boot-time.
+pub const CLOCKS: [u64; 3] = [0, 1, 7];
 
 const MSEC: u64 = 1_000_000;
 const HOUR: u64 = 3_600_000 * MSEC;

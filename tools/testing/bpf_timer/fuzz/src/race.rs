@@ -9,12 +9,12 @@ use crate::model::{
     NO_ELEMENT,
 };
 use crate::ops::{
-    Act, Action, Context, ElementAct, Generator, Prog, SlotId, Update, When, MAPS, MAX_LEFT, PROGS,
-    SLOTS,
+    Act, Action, Context, ElementAct, Generator, Prog, SlotId, Update, When, CLOCKS, MAPS,
+    MAX_LEFT, PROGS, SLOTS,
 };
 use crate::session::{
-    let_callbacks_end, move_to, Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_NO_ELEMENT,
-    SEEN_ONE, SEEN_TIMER,
+    let_callbacks_end, move_to, Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_ETIMEDOUT,
+    SEEN_MORE, SEEN_NO_ELEMENT, SEEN_ONE, SEEN_TIMER,
 };
 use anyhow::{anyhow, Result};
 use fastrand::Rng;
@@ -137,7 +137,7 @@ impl Race<'_> {
         let when = When::Relative(u64::from(slot.key()) * 100_000);
         let acts = [
             Act::Init {
-                flags: [0, 1, 7][slot.0 % 3],
+                flags: CLOCKS[slot.0 % 3],
             },
             Act::SetCallback { second: true },
             Act::Start {
@@ -166,10 +166,12 @@ impl Race<'_> {
         let deferred = context.is_deferred();
         let c = self.host.implementation == Implementation::C;
         let may = match act {
+            Act::Init { flags } if !CLOCKS.contains(&flags) => vec![-EINVAL],
+            Act::Start { bad: true, .. } => vec![-EINVAL],
             Act::Init { .. } if context.prog == Prog::Nmi && !self.host.init_in_nmi => {
-                vec![-EINVAL, -EBUSY, -EOPNOTSUPP]
+                vec![-EBUSY, -EOPNOTSUPP]
             }
-            Act::Init { .. } => vec![0, -EINVAL, -EBUSY, -ENOMEM, -ENOENT],
+            Act::Init { .. } => vec![0, -EBUSY, -ENOMEM, -ENOENT],
             Act::SetCallback { .. } => vec![0, -EINVAL, -ENOENT],
             Act::Start { .. } => vec![0, -EINVAL, -ENOENT],
             Act::Cancel if deferred => vec![-EOPNOTSUPP],
@@ -295,7 +297,8 @@ fn check_results(session: &Session) -> Option<String> {
     let started = vec![0, EINVAL, ENOENT];
     let cancelled = vec![0, EINVAL, EDEADLK];
     let not_waited = vec![0, EPERM, EINVAL, ENOENT];
-    let changed = vec![0, ENOENT, EINVAL, EBUSY, EDEADLK, ENOMEM, E2BIG];
+    let busy = [EBUSY, EDEADLK, ENOMEM, E2BIG, SEEN_ETIMEDOUT.into()];
+    let changed = [&[0, ENOENT, EINVAL], &busy[..]].concat();
     let may = [
         vec![0],
         started.clone(),
@@ -335,6 +338,9 @@ fn bits(seen: u64) -> String {
             SEEN_ONE => "1".into(),
             SEEN_ECANCELED => format!("-{ECANCELED}"),
             SEEN_EOPNOTSUPP => format!("-{EOPNOTSUPP}"),
+            SEEN_ETIMEDOUT => format!("-{ETIMEDOUT}"),
+            SEEN_NO_ELEMENT => "no element".into(),
+            SEEN_MORE => "something else".into(),
             errno => format!("-{errno}"),
         })
         .collect();

@@ -32,7 +32,9 @@ pub const CPUS: u32 = 8;
 pub const SEEN_ONE: u32 = 63;
 pub const SEEN_ECANCELED: u32 = 62;
 pub const SEEN_EOPNOTSUPP: u32 = 61;
+pub const SEEN_MORE: u32 = 60;
 pub const SEEN_NO_ELEMENT: u32 = 59;
+pub const SEEN_ETIMEDOUT: u32 = 58;
 
 /// Where the data is in a value, and how large values are at most.
 const DATA: usize = 16;
@@ -189,12 +191,17 @@ pub enum Role {
 }
 
 /// What is left of a case when all of it is closed.
+#[derive(Default)]
 pub struct Ids {
     progs: Vec<u32>,
     maps: Vec<u32>,
 }
 
 impl Ids {
+    pub fn add_map(&mut self, id: u32) {
+        self.maps.push(id);
+    }
+
     /// Waits for all to go; says what does not.
     pub fn wait_until_gone(&self, patience: Duration) -> Result<(), String> {
         let end = Instant::now() + patience;
@@ -287,13 +294,9 @@ impl Session {
         }
         let others = [&self.outer, &self.orphans, &self.shared.fd];
         let maps = self.maps.iter().chain(others);
-        let id = |map: &OwnedFd| {
-            let info = sys::map_info(map.as_fd()).map_err(|err| anyhow!("map: error {err}"))?;
-            Ok(info.id)
-        };
         Ok(Ids {
             progs,
-            maps: maps.map(id).collect::<Result<_>>()?,
+            maps: maps.map(map_id).collect::<Result<_>>()?,
         })
     }
 
@@ -326,8 +329,9 @@ impl Session {
         self.maps[map as usize].as_fd()
     }
 
-    /// Has the outer map hold a new inner one, and lets go of the old one.
-    pub fn replace_inner(&mut self) -> Result<()> {
+    /// Has the outer map hold a new inner one, and lets go of the old one; returns the id of the
+    /// new one.
+    pub fn replace_inner(&mut self) -> Result<u32> {
         let inner = &mut self.maps[Map::Inner as usize];
         let new = sys::create_like(inner.as_fd(), c"inner")
             .map_err(|err| anyhow!("no inner map: error {err}"))?;
@@ -335,7 +339,7 @@ impl Session {
         let err = sys::update(self.outer.as_fd(), 0, &fd.to_ne_bytes(), 0);
         ensure!(err == 0, "the inner map cannot be replaced: error {err}");
         *inner = new;
-        Ok(())
+        map_id(inner)
     }
 
     /// Does an operation in a program, on the CPU that the caller is on.
@@ -505,6 +509,11 @@ const REQUESTED_NMI: u32 = 2;
 
 fn prog_info(prog: BorrowedFd<'_>) -> Result<libbpf_rs::libbpf_sys::bpf_prog_info> {
     sys::prog_info(prog).map_err(|err| anyhow!("program: error {err}"))
+}
+
+fn map_id(map: &OwnedFd) -> Result<u32> {
+    let info = sys::map_info(map.as_fd()).map_err(|err| anyhow!("map: error {err}"))?;
+    Ok(info.id)
 }
 
 fn data_of(err: i64, value: &[u8; VALUE]) -> i64 {

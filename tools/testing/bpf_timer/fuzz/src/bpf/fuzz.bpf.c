@@ -16,6 +16,7 @@
 #define EINVAL		22
 #define ECANCELED	125
 #define EOPNOTSUPP	95
+#define ETIMEDOUT	110
 #define NMI_OFFSET	(1 << 28)	/* of the preempt count */
 #define SPINS		(1 << 22)
 #define ORPHANS		(1 << 15)
@@ -182,7 +183,9 @@ __noinline int count_event(__u32 map, __u32 callback, __u32 action, long ret, __
 		bit = FUZZ_SEEN_EOPNOTSUPP;
 	else if (ret == FUZZ_NO_ELEMENT)
 		bit = FUZZ_SEEN_NO_ELEMENT;
-	else if (ret <= 0 && ret > -FUZZ_SEEN_NO_ELEMENT)
+	else if (ret == -ETIMEDOUT)
+		bit = FUZZ_SEEN_ETIMEDOUT;
+	else if (ret <= 0 && ret > -FUZZ_SEEN_ETIMEDOUT)
 		bit = -ret;
 	if (map >= FUZZ_MAPS || map2 >= FUZZ_MAPS || callback >= 2 * FUZZ_PROGS ||
 	    action >= FUZZ_ACTIONS)

@@ -119,6 +119,7 @@ struct fuzz_shared {
 #define FUZZ_SEEN_EOPNOTSUPP 61
 #define FUZZ_SEEN_MORE 60
 #define FUZZ_SEEN_NO_ELEMENT 59
+#define FUZZ_SEEN_ETIMEDOUT 58	/* the lowest */
 
 struct fuzz_stale {
 	__u32 map;
