@@ -22,8 +22,13 @@ class Result:
     note: str = ""      # what is to be said of a success
 
 
-def broken(why, log=()):
-    return Result("(run)", FAIL, [why, *log])
+def broken(why, log=(), name="(run)"):
+    """What failed is no test, but that they run, or the guest that they run in: "(vm)"."""
+    return Result(name, FAIL, [why, *log])
+
+
+def is_broken(result):
+    return result.name in ("(run)", "(vm)")
 
 
 def exit_status(lines):

@@ -150,6 +150,15 @@ cat "$FAKE/console"""))
         status, last = self.run_test("--compare", "selftests")
         self.assertEqual((status, last), (0, "2 passed, 0 failed, 0 skipped"))
         self.assertIn("timer      pass     pass\n", self.out)
+        self.say(status="126")
+        self.assertEqual(self.run_test("--compare", "selftests")[0], 1)
+
+    def test_compare_what_fails_with_either(self):
+        self.say(output="#1 timer:FAIL\nSummary: 0/0 PASSED, 0 SKIPPED, 1/0 FAILED\nexit status 1\n")
+        self.assertEqual(self.run_test("--compare", "selftests")[0], 1)    # nothing passed
+        self.say(output="1..2\nok 1 a\nnot ok 2 b\nexit status 1\n")
+        self.assertEqual(self.run_test("--compare", "sample")[0], 0)
+        self.assertEqual(self.run_test("sample")[0], 1)
 
     def test_usage(self):
         self.assertEqual(self.run_test("nonesuch")[0], 2)
