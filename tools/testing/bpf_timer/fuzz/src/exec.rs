@@ -7,7 +7,6 @@ use crate::ops::{Act, Context, ElementAct, Map, Op, Prog, SlotId, PROGS};
 use crate::session::{fuzz_orphan, let_callbacks_end, move_to, within, Ids, Role, Session};
 use crate::sys;
 use anyhow::{anyhow, Result};
-use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
@@ -73,10 +72,14 @@ pub fn run(host: &Host, ops: &[Op], orphan: bool, tally: &mut Tally) -> Result<O
     if difference.is_none() && !case.model.over {
         difference = case.check_run_counts()?.map(at_the_end);
     }
-    let over = case.model.over;
-    let ids = mem::take(&mut case.ids);
-    let what = case.close(orphan, tally)?;
-    if difference.is_some() || over {
+    let Case {
+        session,
+        ids,
+        model,
+        ..
+    } = case;
+    let what = close(host, session, orphan, tally)?;
+    if difference.is_some() || model.over {
         return Ok(difference);
     }
     let what = what.or_else(|| ids.wait_until_gone(host.patience).err());
@@ -329,30 +332,29 @@ impl Case<'_> {
         }
         Ok(None)
     }
+}
 
-    /// Closes all, while a program runs if `orphan`; says what was wrong with what
-    /// that saw.
-    fn close(self, orphan: bool, tally: &mut Tally) -> Result<Option<String>> {
-        if !orphan || self.host.cpus < 2 {
-            return Ok(None);
-        }
-        let prog = self.session.orphan()?;
-        let (host, session) = (*self.host, self.session);
-        session.shared.reset_stage();
-        move_to(0)?;
-        let runs = thread::spawn(move || run_orphan(&prog));
-        within(host.patience, || session.shared.stage() == 1);
-        drop(session);
-        let args = runs
-            .join()
-            .map_err(|_| anyhow!("the thread has panicked"))??;
-        // Otherwise the program was too fast, or had no memory.
-        if args.gone == 0 || args.prepared != 0 {
-            return Ok(None);
-        }
-        tally.orphans += 1;
-        Ok(check_orphan(host.implementation, &args))
+/// Closes all, while a program runs if `orphan`; says what was wrong with what
+/// that saw.
+fn close(host: &Host, session: Session, orphan: bool, tally: &mut Tally) -> Result<Option<String>> {
+    if !orphan || host.cpus < 2 {
+        return Ok(None);
     }
+    let prog = session.orphan()?;
+    session.shared.reset_stage();
+    move_to(0)?;
+    let runs = thread::spawn(move || run_orphan(&prog));
+    within(host.patience, || session.shared.stage() == 1);
+    drop(session);
+    let args = runs
+        .join()
+        .map_err(|_| anyhow!("the thread has panicked"))??;
+    // Otherwise the program was too fast, or had no memory.
+    if args.gone == 0 || args.prepared != 0 {
+        return Ok(None);
+    }
+    tally.orphans += 1;
+    Ok(check_orphan(host.implementation, &args))
 }
 
 fn run_orphan(prog: &OwnedFd) -> Result<fuzz_orphan> {

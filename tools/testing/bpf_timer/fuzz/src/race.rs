@@ -25,6 +25,8 @@ use std::time::Duration;
 
 const E2BIG: i64 = 7;
 const ETIMEDOUT: i64 = 110;
+/// Of locks that cannot be had in time, and elements that are not free again yet.
+const BUSY: [i64; 5] = [EBUSY, EDEADLK, ETIMEDOUT, ENOMEM, E2BIG];
 
 struct Race<'a> {
     host: &'a Host,
@@ -197,8 +199,7 @@ impl Race<'_> {
     }
 
     fn check_element(&self, slot: SlotId, act: ElementAct, ret: i64) {
-        // Of locks that cannot be had in time, and elements not free again yet.
-        let busy = [-EBUSY, -EDEADLK, -ETIMEDOUT, -ENOMEM, -E2BIG].contains(&ret);
+        let busy = BUSY.contains(&-ret);
         let may = match act {
             ElementAct::Lookup | ElementAct::LookupAndDelete => ret >= 0 || ret == -ENOENT,
             ElementAct::Update(Update::NoExist, _) => [0, -EEXIST].contains(&ret),
@@ -297,8 +298,7 @@ fn check_results(session: &Session) -> Option<String> {
     let started = vec![0, EINVAL, ENOENT];
     let cancelled = vec![0, EINVAL, EDEADLK];
     let not_waited = vec![0, EPERM, EINVAL, ENOENT];
-    let busy = [EBUSY, EDEADLK, ENOMEM, E2BIG, SEEN_ETIMEDOUT.into()];
-    let changed = [&[0, ENOENT, EINVAL], &busy[..]].concat();
+    let changed = [&[0, ENOENT, EINVAL], &BUSY[..]].concat();
     let may = [
         vec![0],
         started.clone(),
@@ -313,7 +313,7 @@ fn check_results(session: &Session) -> Option<String> {
         changed,
     ];
     for (action, may) in may.iter().enumerate() {
-        let mut allowed: u64 = may.iter().map(|errno| 1 << errno).sum();
+        let mut allowed: u64 = may.iter().map(|&errno| 1 << bit(errno)).sum();
         if [2, 3, 8, 9].contains(&action) {
             allowed |= 1 << SEEN_ONE;
         }
@@ -329,6 +329,14 @@ fn check_results(session: &Session) -> Option<String> {
         }
     }
     None
+}
+
+/// As `count_event()` in the programs has it.
+fn bit(errno: i64) -> i64 {
+    match errno {
+        ETIMEDOUT => SEEN_ETIMEDOUT.into(),
+        errno => errno,
+    }
 }
 
 fn bits(seen: u64) -> String {

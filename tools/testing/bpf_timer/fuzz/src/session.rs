@@ -191,7 +191,6 @@ pub enum Role {
 }
 
 /// What is left of a case when all of it is closed.
-#[derive(Default)]
 pub struct Ids {
     progs: Vec<u32>,
     maps: Vec<u32>,
