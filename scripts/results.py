@@ -22,13 +22,16 @@ class Result:
     note: str = ""      # what is to be said of a success
 
 
-def broken(why, log=(), name="(run)"):
-    """What failed is no test, but that they run, or the guest that they run in: "(vm)"."""
+# What fails without being a test: that they run, and the guest that they run in.
+RUN, VM = "(run)", "(vm)"
+
+
+def broken(why, log=(), name=RUN):
     return Result(name, FAIL, [why, *log])
 
 
 def is_broken(result):
-    return result.name in ("(run)", "(vm)")
+    return result.name in (RUN, VM)
 
 
 def exit_status(lines):
