@@ -48,10 +48,11 @@ PROGS_SUMMARY = re.compile(r"Summary: (\d+)/(\d+) PASSED, \d+ SKIPPED.*, (\d+)/(
 PROGS_STATUS = {"OK": PASS, "FAIL": FAIL, "SKIP": SKIP}
 
 
-def read_progs(text, expected):
+def read_progs(text, expected, whole=False):
     """test_progs' lines; its JSON report names nothing but the failures.
 
-    A log precedes the line of the test or subtest that it belongs to.
+    A log precedes the line of the test or subtest that it belongs to. With
+    whole, there is a result for each test with subtests, too.
     """
     results, subtests, log, tests = [], [], [], {}
     subtest_counts = {PASS: 0, FAIL: 0, SKIP: 0}
@@ -72,7 +73,7 @@ def read_progs(text, expected):
             continue
         tests[result.name] = status
         # A test fails for its subtests, or for what it found outside of them.
-        if not subtests or status == FAIL and all(sub.status != FAIL for sub in subtests):
+        if whole or not subtests or status == FAIL and all(sub.status != FAIL for sub in subtests):
             subtests.append(result)
         results += subtests
         subtests = []

@@ -122,6 +122,19 @@ class Whole(unittest.TestCase):
         self.say(**{"again/output": OUTPUT, "again/status": "126"})
         self.assertEqual(self.run_test("selftests"), (1, "1 passed, 1 failed, 0 skipped"))
 
+    def test_repeat_of_what_failed_outside_its_subtests(self):
+        failed = ("#1/1 timer/a:OK\n#1 timer:FAIL\n"
+                  "Summary: 0/1 PASSED, 0 SKIPPED, 1/0 FAILED\nexit status 1\n")
+        passed = failed.replace("FAIL\n", "OK\n").replace("0/1 P", "1/1 P").replace("1/0 F", "0/0 F")
+        self.say(output=failed, **{"scripts/upstream-expect.txt": "repeat timer slow\n"})
+        os.mkdir(f"{self.fake}/again")
+        self.say(**{"again/console": "", "again/output": passed, "again/status": "0"})
+        self.assertEqual(self.run_test("selftests"), (0, "2 passed, 0 failed, 0 skipped"))
+        self.assertIn("passed: selftests, rust: timer: in the repeat only: slow", self.out)
+        in_subtest = passed.replace("a:OK", "a:FAIL").replace("timer:OK", "timer:FAIL")
+        self.say(**{"again/output": in_subtest})
+        self.assertEqual(self.run_test("selftests"), (1, "1 passed, 1 failed, 0 skipped"))
+
     def test_no_pmu(self):
         self.say(**{"scripts/upstream-expect.txt": "pmu nmi none\n"})
         self.program("scripts/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer nmi >"$2/own.txt"\n')
