@@ -55,6 +55,11 @@ class Whole(unittest.TestCase):
             with open(f"{self.fake}/{name}", "w", encoding="ascii") as file:
                 file.write(text)
 
+    def say_repeat(self, output, again):
+        os.mkdir(f"{self.fake}/again")
+        self.say(output=output, **{"scripts/upstream-expect.txt": "repeat timer slow\n", "again/console": "",
+                                   "again/output": again, "again/status": "0"})
+
     def run_test(self, *args):
         done = subprocess.run([sys.executable, "-B", f"{self.fake}/scripts/test", *args], text=True,
                               check=False, capture_output=True, env={**os.environ, "FAKE": self.fake})
@@ -110,9 +115,7 @@ class Whole(unittest.TestCase):
 
     def test_repeat(self):
         failed = OUTPUT.replace("OK", "FAIL").replace("1/0 P", "0/0 P").replace("0/0 F", "1/0 F")
-        self.say(output=failed, **{"scripts/upstream-expect.txt": "repeat timer slow\n"})
-        os.mkdir(f"{self.fake}/again")
-        self.say(**{"again/console": "", "again/output": OUTPUT, "again/status": "0"})
+        self.say_repeat(failed, OUTPUT)
         self.assertEqual(self.run_test("selftests"), (0, "1 passed, 0 failed, 0 skipped"))
         self.assertIn("passed: selftests, rust: timer: in the repeat only: slow", self.out)
         self.say(**{"again/output": f"again:\n{failed}again:\n{OUTPUT}"})
@@ -126,9 +129,7 @@ class Whole(unittest.TestCase):
         failed = ("#1/1 timer/a:OK\n#1 timer:FAIL\n"
                   "Summary: 0/1 PASSED, 0 SKIPPED, 1/0 FAILED\nexit status 1\n")
         passed = failed.replace("FAIL\n", "OK\n").replace("0/1 P", "1/1 P").replace("1/0 F", "0/0 F")
-        self.say(output=failed, **{"scripts/upstream-expect.txt": "repeat timer slow\n"})
-        os.mkdir(f"{self.fake}/again")
-        self.say(**{"again/console": "", "again/output": passed, "again/status": "0"})
+        self.say_repeat(failed, passed)
         self.assertEqual(self.run_test("selftests"), (0, "2 passed, 0 failed, 0 skipped"))
         self.assertIn("passed: selftests, rust: timer: in the repeat only: slow", self.out)
         in_subtest = passed.replace("a:OK", "a:FAIL").replace("timer:OK", "timer:FAIL")
