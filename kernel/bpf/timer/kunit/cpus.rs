@@ -92,9 +92,9 @@ fn expect(condition: bool, what: &CStr) -> Result {
 
 /// Starts a timer that expires on the other CPU: in an interrupt, as its callback might hold up a
 /// task there before that has said that the timer is started.
-fn start_there(place: Place, nsecs: u64) -> Result {
+fn start_there(place: Place, nsecs: u64, flags: u64) -> Result {
     let start = || {
-        place.start(nsecs, PINNED);
+        place.start(nsecs, flags | PINNED);
     };
 
     beside(THERE, &start, || ())
@@ -110,7 +110,7 @@ fn expect_ran_on(place: Place, cpu: u32) -> Result {
 /// one and `before`, an operation that is left to the drain, was called.
 fn direct_after_deferred(vehicle: Place, script: fn(Place), before: impl FnOnce()) -> Result {
     vehicle.on_expiry(script);
-    start_there(vehicle, 20 * MSEC)?;
+    start_there(vehicle, 20 * MSEC, 0)?;
     let overtaken = with_irqs_off(|| {
         before();
         vehicle.note(0).store(1, Release);
@@ -126,7 +126,7 @@ fn passenger(vehicle: Place) -> Place {
 
 /// Has the callback run on the other CPU; it sets note 0 to say so.
 fn run_there(place: Place) -> Result {
-    start_there(place, MSEC)?;
+    start_there(place, MSEC, 0)?;
     expect(spin_until_set(place.note(0)), c"the callback runs")
 }
 
@@ -187,7 +187,7 @@ mod tests {
                     let from = if flags == PINNED { 0 } else { clock.now() };
                     vehicle.note(2).store(from + 100 * MSEC as i64, Relaxed);
                     vehicle.note(3).store(flags as i64, Relaxed);
-                    start_there(vehicle, 20 * MSEC)?;
+                    start_there(vehicle, 20 * MSEC, 0)?;
                     expect(spin_until_set(place.note(0)), c"it fires")?;
                     expect_ran_on(place, THERE)?;
                 }
@@ -437,23 +437,23 @@ mod tests {
     fn wall_clock_cancel_outlasts_a_callback_that_changes_bases() -> Result {
         with_wall_clock_timer(|fixture, place| {
             place.on_expiry(|place| {
-                Fixture::of(&place).set_callback(place, 0);
-                if place.note(1).fetch_add(1, Relaxed) % 2 == 0 {
-                    place.start(soon(), ABSOLUTE | PINNED);
-                } else {
-                    place.start(0, PINNED);
-                }
-                place.note(0).store(1, Release);
-            });
-            for _ in 0..200 {
-                fixture.set_callback(place, 0);
-                place.note(0).store(0, Relaxed);
-                run_there(place)?;
-                place.cancel();
+                let fixture = Fixture::of(&place);
 
-                let runs = place.runs();
-                udelay(Delta::from_millis(1));
-                expect(place.runs() == runs, c"it is cancelled")?;
+                place.note(0).store(1, Release);
+                // Whoever cancels it drops the callback, and then waits for this to return.
+                fixture.spin_for_prog_refs(0, 1);
+                udelay(Delta::from_millis(2));
+                fixture.set_callback(place, 0);
+                place.start(LATER, PINNED);
+            });
+            // Whoever is held up on the way may be too late to find the callback running.
+            for _ in 0..5 {
+                place.note(0).store(0, Relaxed);
+                fixture.set_callback(place, 0);
+                start_there(place, soon(), ABSOLUTE)?;
+                expect(spin_until_set(place.note(0)), c"the callback runs")?;
+                expect(place.cancel() == 1, c"what it starts counts as armed")?;
+                expect(place.cancel() == 0, c"and is cancelled, too")?;
             }
             Ok(())
         })

@@ -157,9 +157,10 @@ impl Place {
     }
 }
 
-/// Returns a time of day that is about to come. A start for the past becomes a relative one.
+/// Returns a time of day that is about to come, but not before a slow machine has started a timer
+/// for it: a start for the past becomes a relative one. [`Place::settle`] takes longer.
 pub(super) fn soon() -> u64 {
-    RealTime::ktime_get() as u64 + MSEC / 20
+    RealTime::ktime_get() as u64 + 10 * MSEC
 }
 
 /// Sleeps until `condition` is true, for 2 s at most.
