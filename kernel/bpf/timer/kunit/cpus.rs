@@ -237,23 +237,31 @@ mod tests {
     #[test]
     fn init_beside_the_end_of_the_last_user() -> Result {
         with_element(|fixture, place| {
-            for round in 0..ROUNDS {
+            let mut delay: u32 = 0;
+
+            for _ in 0..ROUNDS {
                 let ready = Atomic::new(0);
                 let release = || {
                     ready.store(1, Release);
-                    // At another point of the init in each round, and at last after it.
-                    for _ in 0..round {
+                    for _ in 0..delay {
                         cpu_relax();
                     }
                     fixture.set_user_refs(0);
                     place.free();
                 };
+                let mut result = 0;
 
                 fixture.set_user_refs(1);
                 beside(THERE, &release, || {
                     spin_until_set(&ready);
-                    fixture.init(place, MONOTONIC);
+                    result = fixture.init(place, MONOTONIC);
                 })?;
+                // Aim at the moment when the init looks for users.
+                if result == 0 {
+                    delay = delay.saturating_sub(1);
+                } else {
+                    delay += 1;
+                }
                 expect(place.is_empty(), c"the slot is empty")?;
             }
             Ok(())
