@@ -455,12 +455,13 @@ mod tests {
                 place.start(LATER, PINNED);
             });
             // Whoever is held up on the way may be too late to find the callback running.
-            for _ in 0..5 {
+            for runs in 1..=5 {
                 place.note(0).store(0, Relaxed);
                 fixture.set_callback(place, 0);
                 start_there(place, soon(), ABSOLUTE)?;
                 expect(spin_until_set(place.note(0)), c"the callback runs")?;
                 expect(place.cancel() == 1, c"what it starts counts as armed")?;
+                expect(place.runs() == runs, c"the callback is through")?;
                 expect(place.cancel() == 0, c"and is cancelled, too")?;
             }
             Ok(())
