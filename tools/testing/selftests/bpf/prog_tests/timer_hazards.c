@@ -536,6 +536,31 @@ static void test_stale_element_is_not_called_with(void)
 	timer_hazards_maps__destroy(skel);
 }
 
+/* The walk over a map without a user misses no timer, though elements move meanwhile. */
+static void test_walk_misses_none(void)
+{
+	struct timer_hazards_maps *skel = load_timers(timer_hazards_maps);
+	struct timer_hazards_maps__bss seen = {};
+	struct bpf_link *link = NULL;
+	__u32 id, zero = 0;
+	int bss = -1;
+
+	if (!skel)
+		return;
+	id = run_alone(skel->progs.fill_moving);
+	ASSERT_OK(skel->bss->err, "fill");
+	if (id && attach(skel->progs.move_away, &link))
+		bss = dup(bpf_map__fd(skel->maps.bss));
+	timer_hazards_maps__destroy(skel);
+	if (ASSERT_GE(bss, 0, "attach, dup")) {
+		ASSERT_OK(bpf_map_lookup_elem(bss, &zero, &seen), "bss");
+		ASSERT_GT(seen.moved, 0, "moved");
+		ASSERT_TRUE(is_unloaded(id), "unloaded");
+		close(bss);
+	}
+	bpf_link__destroy(link);
+}
+
 static void test_callbacks_count_as_runs(void)
 {
 	struct timer_hazards *skel = load_timers(timer_hazards);
@@ -809,6 +834,8 @@ void serial_test_timer_hazards(void)
 		test_stale_element_leaves_nothing();
 	if (test__start_subtest("h7_stale_element_is_not_called_with"))
 		test_stale_element_is_not_called_with();
+	if (test__start_subtest("h7_walk_misses_none"))
+		test_walk_misses_none();
 	if (test__start_subtest("h8_callbacks_count_as_runs"))
 		test_callbacks_count_as_runs();
 	if (test__start_subtest("h9_locked_update_cancels"))

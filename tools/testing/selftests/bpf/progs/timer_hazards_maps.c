@@ -106,6 +106,75 @@ int arm_deleted_rhash(void *ctx)
 	return 0;
 }
 
+/*
+ * Elements that move to another bucket when the walk over a map without a user is at
+ * them: the memory of what is deleted is used for what is made next.
+ */
+#define MOVING 64
+
+struct moving_elem {
+	struct bpf_timer timer;
+	__u32 key;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MOVING);
+	__type(key, __u32);
+	__type(value, struct moving_elem);
+} moving SEC(".maps");
+
+__u32 moved;
+
+static int leave_alone(void *map, __u32 *key, struct moving_elem *value)
+{
+	return 0;
+}
+
+/* Timers that are not armed, so that no expiry drops the program. */
+SEC("syscall")
+int fill_moving(void *ctx)
+{
+	__u32 key;
+
+	bpf_for(key, 0, MOVING) {
+		struct moving_elem new = { .key = key };
+		struct moving_elem *value;
+		__u32 copy = key;
+
+		err = bpf_map_update_elem(&moving, &copy, &new, BPF_ANY);
+		value = bpf_map_lookup_elem(&moving, &copy);
+		if (!value)
+			return 1;
+		err = err ?: bpf_timer_init(&value->timer, &moving, CLOCK_MONOTONIC);
+		err = err ?: bpf_timer_set_callback(&value->timer, leave_alone);
+		if (err)
+			break;
+	}
+	return 0;
+}
+
+SEC("fentry/bpf_map_free_internal_structs")
+int BPF_PROG(move_away, void *map, struct moving_elem *value)
+{
+	struct moving_elem new = {};
+	__u32 key;
+
+	if (map != (void *)&moving ||
+	    bpf_probe_read_kernel(&key, sizeof(key), &value->key) || key >= MOVING)
+		return 0;
+	if (bpf_map_delete_elem(&moving, &key))
+		return 0;
+	key += MOVING;
+	new.key = key;
+	if (bpf_map_update_elem(&moving, &key, &new, BPF_ANY))
+		return 0;
+	if (bpf_map_lookup_elem(&moving, &key) == (void *)value)
+		moved++;
+	return 0;
+}
+
 /* Sets a callback until that fails, which it does once the map has no user. */
 SEC("syscall")
 int set_until_refused(void *ctx)
