@@ -281,7 +281,7 @@ impl Timer {
         // which we are, and from then on until its corpse found it cancelled and not running.
         unsafe {
             match self.wall() {
-                None => self.hrtimer.start(start.nsecs as i64, start.mode()),
+                None => DynHrTimer::start(self, start.nsecs as i64, start.mode()),
                 Some(wall) => wall.arm(start),
             }
         }

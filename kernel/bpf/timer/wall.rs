@@ -35,6 +35,21 @@ pub(crate) enum Which {
 }
 
 impl Which {
+    fn of(start: Start) -> Self {
+        if start.is_absolute() {
+            Which::Absolute
+        } else {
+            Which::Relative
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Which::Relative => Which::Absolute,
+            Which::Absolute => Which::Relative,
+        }
+    }
+
     fn mode(self) -> StartMode {
         match self {
             Which::Relative => StartMode::RELATIVE,
@@ -113,20 +128,52 @@ impl WallTimer {
     /// As for [`DynHrTimer::start`], for both hrtimers.
     #[cold]
     pub(crate) unsafe fn arm(&self, start: Start) {
-        let expires = start.nsecs as i64;
+        let which = Which::of(start);
         let mut state = self.state.lock();
 
         // What has expired while the callback runs is moved, too.
         state.again = false;
         // SAFETY: By the safety requirement.
         unsafe {
-            if start.is_absolute() {
-                state.parked = put_off(&self.timer.hrtimer, StartMode::RELATIVE, Which::Relative);
-                self.absolute.start(expires, start.mode());
-            } else {
-                state.parked = put_off(&self.absolute, StartMode::ABSOLUTE, Which::Absolute);
-                self.timer.hrtimer.start(expires, start.mode());
+            state.parked = self.put_off(which.other());
+            self.start(which, start.nsecs as i64, start.mode());
+        }
+    }
+
+    /// Cancels an hrtimer or, if its callback runs, parks it; returns `which` if so.
+    ///
+    /// # Safety
+    ///
+    /// As for [`DynHrTimer::start`].
+    unsafe fn put_off(&self, which: Which) -> Option<Which> {
+        if self.try_to_cancel(which) != TryCancel::Running {
+            return None;
+        }
+        // The callback may have started it again, and it cannot be cancelled before that returns.
+        // SAFETY: By the safety requirement.
+        unsafe { self.start(which, i64::MAX, which.mode()) };
+        Some(which)
+    }
+
+    /// Starts an hrtimer, or moves it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`DynHrTimer::start`].
+    unsafe fn start(&self, which: Which, expires: i64, mode: StartMode) {
+        // SAFETY: By the safety requirement.
+        unsafe {
+            match which {
+                Which::Relative => DynHrTimer::start(&self.timer, expires, mode),
+                Which::Absolute => DynHrTimer::start(self, expires, mode),
             }
+        }
+    }
+
+    fn try_to_cancel(&self, which: Which) -> TryCancel {
+        match which {
+            Which::Relative => self.timer.hrtimer.try_to_cancel(),
+            Which::Absolute => self.absolute.try_to_cancel(),
         }
     }
 
@@ -155,21 +202,15 @@ impl WallTimer {
         if core::mem::take(&mut state.again) {
             state.parked.take_if(|parked| *parked == which);
             // SAFETY: A running expiry keeps the timer, and whoever frees it cancels this after it.
-            unsafe { hrtimer.start(which.now(), which.mode()) };
+            unsafe { self.start(which, which.now(), which.mode()) };
         }
     }
 
     /// Cancels an hrtimer that is parked, unless its callback still runs.
     fn unpark(&self, state: &mut State) {
-        let outcome = match state.parked {
-            Some(Which::Relative) => self.timer.hrtimer.try_to_cancel(),
-            Some(Which::Absolute) => self.absolute.try_to_cancel(),
-            None => return,
-        };
-
-        if outcome != TryCancel::Running {
-            state.parked = None;
-        }
+        state
+            .parked
+            .take_if(|parked| self.try_to_cancel(*parked) != TryCancel::Running);
     }
 
     /// Cancels both, unless the callback runs.
@@ -229,23 +270,4 @@ impl WallTimer {
 
         state.parked.take_if(|parked| *parked == which).is_some()
     }
-}
-
-/// Cancels a timer or, if its callback runs, parks it; returns `which` if so.
-///
-/// # Safety
-///
-/// As for [`DynHrTimer::start`].
-unsafe fn put_off<T: DynHrTimerCallback>(
-    timer: &DynHrTimer<T>,
-    mode: StartMode,
-    which: Which,
-) -> Option<Which> {
-    if timer.try_to_cancel() != TryCancel::Running {
-        return None;
-    }
-    // The callback may have started it again, and it cannot be cancelled before that returns.
-    // SAFETY: By the safety requirement.
-    unsafe { timer.start(i64::MAX, mode) };
-    Some(which)
 }

@@ -54,8 +54,8 @@
 //!
 //! assert_eq!(alarm.timer.try_to_cancel(), TryCancel::Inactive);
 //!
-//! // SAFETY: It is the timer of `alarm`, which is not dropped before it was cancelled below.
-//! unsafe { alarm.timer.start(1_000_000, StartMode::RELATIVE) };
+//! // SAFETY: `alarm` is not dropped before its timer was cancelled below.
+//! unsafe { DynHrTimer::start(&*alarm, 1_000_000, StartMode::RELATIVE) };
 //! alarm.rang.wait_for_completion();
 //! assert_eq!(alarm.timer.cancel(), Ok(false));
 //! assert!(!alarm.cancels_itself.load(Relaxed));
@@ -169,8 +169,15 @@ pub enum TryCancel {
 ///
 /// # Safety
 ///
-/// `timer_container_of` must return the item that has the timer it is given.
+/// The two methods must be inverses of each other and name a field of `Self`.
 pub unsafe trait HasDynHrTimer: Sized {
+    /// Returns a pointer to the timer in `this`.
+    ///
+    /// # Safety
+    ///
+    /// `this` must point at a live `Self`.
+    unsafe fn raw_get_timer(this: *const Self) -> *const DynHrTimer<Self>;
+
     /// Returns a pointer to the item that has `timer`.
     ///
     /// # Safety
@@ -186,6 +193,14 @@ macro_rules! impl_has_dyn_hr_timer {
     (impl HasDynHrTimer for $self:ty { self.$field:ident }) => {
         // SAFETY: The pointers only type-check if the field is a `DynHrTimer<Self>`.
         unsafe impl $crate::time::hrtimer::dynamic::HasDynHrTimer for $self {
+            #[inline]
+            unsafe fn raw_get_timer(
+                this: *const Self,
+            ) -> *const $crate::time::hrtimer::dynamic::DynHrTimer<Self> {
+                // SAFETY: The caller promises that `this` is live.
+                unsafe { &raw const (*this).$field }
+            }
+
             #[inline]
             unsafe fn timer_container_of(
                 timer: *mut $crate::time::hrtimer::dynamic::DynHrTimer<Self>,
@@ -256,8 +271,9 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
         }? Error)
     }
 
-    /// Starts the timer, or moves it if it is started; callable with interrupts on or off, but not
-    /// from code that may have interrupted the hrtimer core: NMI and hrtimer tracepoints.
+    /// Starts the timer of `item`, or moves it if it is started; callable with interrupts on or
+    /// off, but not from code that may have interrupted the hrtimer core: NMI and hrtimer
+    /// tracepoints.
     ///
     /// `expires` is in nanoseconds. An expiry in the past expires at once: before those who expire
     /// timers on that CPU do anything else, so that callbacks that do not stop to start timers like
@@ -268,16 +284,21 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     ///
     /// # Safety
     ///
-    /// - `self` must be the field that [`HasDynHrTimer`] names of a `T`.
-    /// - That `T` must stay where it is and alive until the timer was cancelled after this call and
-    ///   the callback does not run any more, as an [`Ok`] of [`Self::cancel`] and the results of
-    ///   [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, references to
-    ///   it must be shared ones, since the callback has one, on any CPU.
+    /// `item` must stay where it is and alive until the timer was cancelled after this call and
+    /// the callback does not run any more, as an [`Ok`] of [`Self::cancel`] and the results of
+    /// [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, references to it
+    /// must be shared ones, since the callback has one, on any CPU.
     #[inline]
-    pub unsafe fn start(&self, expires: i64, mode: StartMode) {
+    pub unsafe fn start(item: &T, expires: i64, mode: StartMode) {
+        // From the item, since the callback gets from this pointer to that.
+        // SAFETY: `item` is live.
+        let timer = unsafe { T::raw_get_timer(item) };
+        // CAST: A `DynHrTimer` is transparent over an `Opaque<hrtimer>`.
+        let timer = Opaque::cast_into(timer.cast::<Opaque<bindings::hrtimer>>());
+
         // SAFETY: By the type invariants the timer is initialized, for soft expiry as `mode` is;
         // the caller keeps it alive.
-        unsafe { bindings::hrtimer_start_range_ns(self.timer.get(), expires, 0, mode.0) };
+        unsafe { bindings::hrtimer_start_range_ns(timer, expires, 0, mode.0) };
     }
 
     /// Cancels the timer without waiting; callable where [`Self::start`] is.
