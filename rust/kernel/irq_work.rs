@@ -67,7 +67,8 @@ pub trait IrqWorkItem: HasIrqWork + Sync + 'static {
 /// # Safety
 ///
 /// - The two methods must be inverses of each other and name a field of `Self`, which is aligned.
-/// - `Self` must not be a type of a module, which may be unloaded while a work is queued or runs.
+/// - No module may be able to make a `Self`: it, and the code that runs for it, could be unloaded
+///   while a work is queued or runs.
 pub unsafe trait HasIrqWork: Sized {
     /// Returns a pointer to the work in `this`.
     ///
@@ -85,6 +86,8 @@ pub unsafe trait HasIrqWork: Sized {
 }
 
 /// Implements [`HasIrqWork`](crate::irq_work::HasIrqWork); see the module's example.
+///
+/// Only for types of which no module can make a value, such as private ones of built-in code.
 #[macro_export]
 macro_rules! impl_has_irq_work {
     (impl HasIrqWork for $self:ty { self.$field:ident }) => {
@@ -101,7 +104,8 @@ macro_rules! impl_has_irq_work {
         );
 
         // SAFETY: The pointers only type-check if the field is an `IrqWork<Self>`, which is
-        // aligned, as checked above. This is no module.
+        // aligned, as checked above. This is no module, and by the macro's documentation no module
+        // makes a `Self`.
         unsafe impl $crate::irq_work::HasIrqWork for $self {
             #[inline]
             unsafe fn raw_get_work(this: *const Self) -> *const $crate::irq_work::IrqWork<Self> {
@@ -165,14 +169,16 @@ impl<T: IrqWorkItem> IrqWork<T> {
     /// all that was written before this call.
     #[inline]
     pub fn queue(item: &'static T) -> bool {
-        // SAFETY: The work is initialized by its invariants and, not in a module, lives for ever.
+        // SAFETY: The work is initialized by its invariants and, of no module by the second rule of
+        // `HasIrqWork`, lives for ever.
         unsafe { bindings::irq_work_queue(Self::raw(item)) }
     }
 
     /// Waits until what was queued before has run, on any CPU; sleeps. Callers for the same item
     /// have to take turns: where interrupts do not run it, C only wakes one who waits.
     pub fn sync(item: &'static T) {
-        // SAFETY: The work is initialized by its invariants and, not in a module, lives for ever.
+        // SAFETY: The work is initialized by its invariants and, of no module by the second rule of
+        // `HasIrqWork`, lives for ever.
         unsafe { bindings::irq_work_sync(Self::raw(item)) };
 
         // When several CPUs run it, that waits for one of them only; but all are RCU readers.

@@ -12,7 +12,7 @@
  * In all of them, @timer is the address of the timer, which is also that of its
  * struct hrtimer (but for absolute starts on CLOCK_REALTIME); @map_id and
  * @prog_id are those of bpftool, or zero where there is no map (the timer is
- * dead) or no program (no callback is set).
+ * dead, or is being made) or no program (no callback is set).
  */
 TRACE_EVENT(bpf_timer_init,
 

@@ -75,7 +75,7 @@ impl Map {
     /// Returns whether user space refers to the map, by an open file or a pin in bpffs.
     ///
     /// Once this is `false`, `map_release_uref` of the map was called or is about to be. Gives no
-    /// memory ordering.
+    /// memory ordering. Not in NMI with `CONFIG_GENERIC_ATOMIC64`, where the count is under a lock.
     #[inline]
     pub fn has_user_refs(&self) -> bool {
         // SAFETY: The map is valid by the type invariants, and C accesses `usercnt` with atomic

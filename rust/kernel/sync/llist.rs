@@ -274,6 +274,7 @@ impl<P: LlistItem> Iterator for Batch<P> {
         let node = NonNull::new(self.next)?;
 
         // The item may reuse its node as soon as it is taken back, so step on first.
+        // INVARIANT: The nodes after one of ours are ours.
         // SAFETY: By the type invariants, `node` is valid and ours.
         self.next = unsafe { (*node.as_ptr()).next };
         // CAST: A `LlistNode` is transparent over the C node.

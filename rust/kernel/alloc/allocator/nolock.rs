@@ -67,7 +67,8 @@ impl KmallocNolock {
 }
 
 // SAFETY: Memory of `kmalloc_nolock()` stays valid until it is passed to `kfree_nolock()`, which
-// only `realloc()` to size zero does, and any such memory may be passed there.
+// only `realloc()` to size zero does, and any such memory may be passed there. All of it
+// has the alignment of `kmalloc()`. It is never moved, and keeps its content when it shrinks.
 unsafe impl Allocator for KmallocNolock {
     const MIN_ALIGN: usize = ARCH_KMALLOC_MINALIGN;
 
