@@ -24,7 +24,8 @@
 //! }
 //!
 //! kernel::impl_has_irq_work! {
-//!     impl HasIrqWork for Counter { self.work }
+//!     // SAFETY: No module makes a `Counter`, which is private to this example.
+//!     unsafe impl HasIrqWork for Counter { self.work }
 //! }
 //!
 //! impl IrqWorkItem for Counter {
@@ -87,10 +88,13 @@ pub unsafe trait HasIrqWork: Sized {
 
 /// Implements [`HasIrqWork`](crate::irq_work::HasIrqWork); see the module's example.
 ///
-/// Only for types of which no module can make a value, such as private ones of built-in code.
+/// # Safety
+///
+/// The second rule of [`HasIrqWork`](crate::irq_work::HasIrqWork) must hold, as it does for a
+/// private type of built-in code.
 #[macro_export]
 macro_rules! impl_has_irq_work {
-    (impl HasIrqWork for $self:ty { self.$field:ident }) => {
+    (unsafe impl HasIrqWork for $self:ty { self.$field:ident }) => {
         #[cfg(MODULE)]
         compile_error!("impl_has_irq_work! is for built-in code only");
 
@@ -104,8 +108,7 @@ macro_rules! impl_has_irq_work {
         );
 
         // SAFETY: The pointers only type-check if the field is an `IrqWork<Self>`, which is
-        // aligned, as checked above. This is no module, and by the macro's documentation no module
-        // makes a `Self`.
+        // aligned, as checked above. No module makes a `Self`, as the caller promises.
         unsafe impl $crate::irq_work::HasIrqWork for $self {
             #[inline]
             unsafe fn raw_get_work(this: *const Self) -> *const $crate::irq_work::IrqWork<Self> {
@@ -169,16 +172,16 @@ impl<T: IrqWorkItem> IrqWork<T> {
     /// all that was written before this call.
     #[inline]
     pub fn queue(item: &'static T) -> bool {
-        // SAFETY: The work is initialized by its invariants and, of no module by the second rule of
-        // `HasIrqWork`, lives for ever.
+        // SAFETY: The work is initialized by its invariants and, as it is no module's by the second
+        // rule of `HasIrqWork`, lives for ever.
         unsafe { bindings::irq_work_queue(Self::raw(item)) }
     }
 
     /// Waits until what was queued before has run, on any CPU; sleeps. Callers for the same item
     /// have to take turns: where interrupts do not run it, C only wakes one who waits.
     pub fn sync(item: &'static T) {
-        // SAFETY: The work is initialized by its invariants and, of no module by the second rule of
-        // `HasIrqWork`, lives for ever.
+        // SAFETY: The work is initialized by its invariants and, as it is no module's by the second
+        // rule of `HasIrqWork`, lives for ever.
         unsafe { bindings::irq_work_sync(Self::raw(item)) };
 
         // When several CPUs run it, that waits for one of them only; but all are RCU readers.

@@ -131,7 +131,8 @@ kernel::define_per_cpu! {
 }
 
 kernel::impl_has_irq_work! {
-    impl HasIrqWork for Queue { self.work }
+    // SAFETY: No module makes a `Queue`, which is private to this file.
+    unsafe impl HasIrqWork for Queue { self.work }
 }
 
 impl IrqWorkItem for Queue {

@@ -91,7 +91,8 @@ crate::define_per_cpu! {
 }
 
 crate::impl_has_irq_work! {
-    impl HasIrqWork for Waiting { self.work }
+    // SAFETY: No module makes a `Waiting`, which is private to this file.
+    unsafe impl HasIrqWork for Waiting { self.work }
 }
 
 impl IrqWorkItem for Waiting {

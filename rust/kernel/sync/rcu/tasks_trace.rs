@@ -88,8 +88,8 @@ unsafe impl Sync for RcuHead {}
 ///   pointer is passed to [`from_head`]. Others may read its words, if whatever RCU has put there,
 ///   at any time and without an atomic access, will do.
 /// - [`from_head`] must be the inverse of [`into_head`].
-/// - A module that can make a `Self` must call [`barrier`] after its last [`call`] with one and
-///   before it is unloaded, as RCU calls code of the module then, wherever `Self` is from.
+/// - A module that can get a `Self` must call [`barrier`] after its last [`call`] with one and
+///   before it is unloaded: what RCU calls is code of the module, whichever crate `Self` is from.
 ///
 /// [`into_head`]: RcuItem::into_head
 /// [`from_head`]: RcuItem::from_head
