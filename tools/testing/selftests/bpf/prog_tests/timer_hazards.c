@@ -548,7 +548,7 @@ static void test_walk_misses_none(void)
 	if (!skel)
 		return;
 	id = run_alone(skel->progs.fill_moving);
-	ASSERT_OK(skel->bss->err, "fill");
+	ASSERT_GT(skel->bss->filled, 32, "filled");
 	if (id && attach(skel->progs.move_away, &link))
 		bss = dup(bpf_map__fd(skel->maps.bss));
 	timer_hazards_maps__destroy(skel);
