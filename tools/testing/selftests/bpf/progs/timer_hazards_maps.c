@@ -108,30 +108,14 @@ int arm_deleted_rhash(void *ctx)
 
 /*
  * Elements that move to another bucket when the walk over a map without a user is at
- * them: the memory of what is deleted is used for what is made next.
+ * them: the memory of what is deleted is used for what is made next. They have their
+ * key as data.
  */
 #define MOVING 64
-
-struct moving_elem {
-	struct bpf_timer timer;
-	__u32 key;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, MOVING);
-	__type(key, __u32);
-	__type(value, struct moving_elem);
-} moving SEC(".maps");
+MAP(moving, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, MOVING);
 
 __u32 filled;
 __u32 moved;
-
-static int leave_alone(void *map, __u32 *key, struct moving_elem *value)
-{
-	return 0;
-}
 
 /* Timers that are not armed, so that no expiry drops the program. */
 SEC("syscall")
@@ -140,33 +124,35 @@ int fill_moving(void *ctx)
 	__u32 key;
 
 	bpf_for(key, 0, MOVING) {
-		struct moving_elem new = { .key = key };
-		struct moving_elem *value;
+		struct elem new = { .data = key };
+		struct elem *value;
 		__u32 copy = key;
 
 		/* There need not be memory for all of them at once. */
 		bpf_map_update_elem(&moving, &copy, &new, BPF_ANY);
 		value = bpf_map_lookup_elem(&moving, &copy);
 		if (value && !bpf_timer_init(&value->timer, &moving, CLOCK_MONOTONIC) &&
-		    !bpf_timer_set_callback(&value->timer, leave_alone))
+		    !bpf_timer_set_callback(&value->timer, count_run))
 			filled++;
 	}
 	return 0;
 }
 
 SEC("fentry/bpf_map_free_internal_structs")
-int BPF_PROG(move_away, void *map, struct moving_elem *value)
+int BPF_PROG(move_away, void *map, struct elem *value)
 {
-	struct moving_elem new = {};
+	struct elem new = {};
+	__u64 data;
 	__u32 key;
 
 	if (map != (void *)&moving ||
-	    bpf_probe_read_kernel(&key, sizeof(key), &value->key) || key >= MOVING)
+	    bpf_probe_read_kernel(&data, sizeof(data), &value->data) || data >= MOVING)
 		return 0;
+	key = data;
 	if (bpf_map_delete_elem(&moving, &key))
 		return 0;
 	key += MOVING;
-	new.key = key;
+	new.data = key;
 	if (bpf_map_update_elem(&moving, &key, &new, BPF_ANY))
 		return 0;
 	if (bpf_map_lookup_elem(&moving, &key) == (void *)value)
