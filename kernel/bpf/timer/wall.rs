@@ -248,20 +248,22 @@ impl WallTimer {
         loop {
             match self.disarm() {
                 TryCancel::Running => {
-                    armed |= self.cancel_relative_in(wait);
-                    armed |= self.cancel_absolute_in(wait);
+                    armed |= self.cancel_one_in(Which::Relative, wait);
+                    armed |= self.cancel_one_in(Which::Absolute, wait);
                 }
                 outcome => return armed || outcome == TryCancel::Cancelled,
             }
         }
     }
 
-    fn cancel_relative_in(&self, wait: &CancelWait) -> bool {
-        self.timer.hrtimer.cancel_in(wait) && !self.was_parked(Which::Relative)
-    }
+    /// Cancels an hrtimer and waits for its callback; returns whether it was armed.
+    fn cancel_one_in(&self, which: Which, wait: &CancelWait) -> bool {
+        let active = match which {
+            Which::Relative => self.timer.hrtimer.cancel_in(wait),
+            Which::Absolute => self.absolute.cancel_in(wait),
+        };
 
-    fn cancel_absolute_in(&self, wait: &CancelWait) -> bool {
-        self.absolute.cancel_in(wait) && !self.was_parked(Which::Absolute)
+        active && !self.was_parked(which)
     }
 
     /// Returns whether `which`, which was just cancelled, was parked, and with that not armed.
