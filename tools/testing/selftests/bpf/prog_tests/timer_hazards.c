@@ -445,6 +445,7 @@ static void *run_by_fd(void *arg)
 static void test_set_callback_needs_user(void)
 {
 	struct timer_hazards_maps *skel;
+	struct bpf_link *link = NULL;
 	pthread_t thread;
 	void *ret;
 	long fd;
@@ -455,7 +456,7 @@ static void test_set_callback_needs_user(void)
 	if (!skel)
 		return;
 	fd = dup(bpf_program__fd(skel->progs.set_until_refused));
-	if (ASSERT_GE(fd, 0, "dup") &&
+	if (ASSERT_GE(fd, 0, "dup") && attach(skel->progs.hold_walk, &link) &&
 	    ASSERT_OK(pthread_create(&thread, NULL, run_by_fd, (void *)fd), "thread")) {
 		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->ready)), "ready");
 		/* The map has no user then, but the program still has the map. */
@@ -464,6 +465,7 @@ static void test_set_callback_needs_user(void)
 		ASSERT_EQ((long)ret, -EPERM, "set_callback");
 		close(fd);
 	}
+	bpf_link__destroy(link);
 }
 
 struct locked_elem {

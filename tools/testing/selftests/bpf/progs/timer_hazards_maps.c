@@ -28,8 +28,6 @@ MAP(rhash, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, 4);
 MAP(array, BPF_MAP_TYPE_ARRAY, 0, 4);
 /* With one bucket. */
 MAP(single, BPF_MAP_TYPE_HASH, 0, 1);
-/* Large, so that its release takes some time. */
-MAP(large, BPF_MAP_TYPE_ARRAY, 0, 1 << 17);
 
 /* Which cannot have locks. */
 struct {
@@ -39,12 +37,11 @@ struct {
 	__type(value, struct bpf_timer);
 } lru SEC(".maps");
 
-#define LAST ((1 << 17) - 1)
-
 __u64 nsecs;
 int err;
 __u64 runs;
 bool ready;
+bool refused;
 
 static int count_run(void *map, __u32 *key, struct elem *value)
 {
@@ -165,19 +162,29 @@ SEC("syscall")
 int set_until_refused(void *ctx)
 {
 	struct elem *value;
-	__u32 key = LAST;
+	__u32 key = 1;
 	int ret;
 
-	value = bpf_map_lookup_elem(&large, &key);
+	value = bpf_map_lookup_elem(&array, &key);
 	if (!value)
 		return 1;
-	ret = bpf_timer_init(&value->timer, &large, CLOCK_MONOTONIC);
+	ret = bpf_timer_init(&value->timer, &array, CLOCK_MONOTONIC);
 	if (ret)
 		return 2;
 	ready = true;
 	spin_until((ret = bpf_timer_set_callback(&value->timer, count_run)),
 		   10000 * NSEC_PER_MSEC);
+	refused = true;
 	return ret;
+}
+
+/* Holds what cancels the timers of a map without a user until that has failed. */
+SEC("fentry/bpf_map_free_internal_structs")
+int BPF_PROG(hold_walk, void *map)
+{
+	if (map == (void *)&array && ready)
+		spin_until(*(volatile bool *)&refused, 10000 * NSEC_PER_MSEC);
+	return 0;
 }
 
 /*
