@@ -456,16 +456,20 @@ static void test_set_callback_needs_user(void)
 	if (!skel)
 		return;
 	fd = dup(bpf_program__fd(skel->progs.set_until_refused));
-	if (ASSERT_GE(fd, 0, "dup") && attach(skel->progs.hold_walk, &link) &&
-	    ASSERT_OK(pthread_create(&thread, NULL, run_by_fd, (void *)fd), "thread")) {
-		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->ready)), "ready");
-		/* The map has no user then, but the program still has the map. */
-		timer_hazards_maps__destroy(skel);
-		pthread_join(thread, &ret);
-		ASSERT_EQ((long)ret, -EPERM, "set_callback");
+	if (!ASSERT_GE(fd, 0, "dup") || !attach(skel->progs.hold_walk, &link) ||
+	    !ASSERT_OK(pthread_create(&thread, NULL, run_by_fd, (void *)fd), "thread"))
+		goto out;
+	ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->ready)), "ready");
+	/* The map has no user then, but the program still has the map. */
+	timer_hazards_maps__destroy(skel);
+	skel = NULL;
+	pthread_join(thread, &ret);
+	ASSERT_EQ((long)ret, -EPERM, "set_callback");
+out:
+	if (fd >= 0)
 		close(fd);
-	}
 	bpf_link__destroy(link);
+	timer_hazards_maps__destroy(skel);
 }
 
 struct locked_elem {
