@@ -217,15 +217,17 @@ impl WallTimer {
     #[cold]
     pub(crate) fn disarm(&self) -> TryCancel {
         let mut state = self.state.lock();
-        let hrtimer = &self.timer.hrtimer;
 
-        if hrtimer.is_running() || self.absolute.is_running() {
+        if self.timer.hrtimer.is_running() || self.absolute.is_running() {
             return TryCancel::Running;
         }
         // Not counted as armed.
         self.unpark(&mut state);
 
-        match (hrtimer.try_to_cancel(), self.absolute.try_to_cancel()) {
+        match (
+            self.try_to_cancel(Which::Relative),
+            self.try_to_cancel(Which::Absolute),
+        ) {
             (TryCancel::Running, _) | (_, TryCancel::Running) => TryCancel::Running,
             (TryCancel::Cancelled, _) | (_, TryCancel::Cancelled) => TryCancel::Cancelled,
             (TryCancel::Inactive, TryCancel::Inactive) => TryCancel::Inactive,
