@@ -169,7 +169,7 @@ pub enum TryCancel {
 ///
 /// # Safety
 ///
-/// The two methods must be inverses of each other and name a field of `Self`.
+/// The two methods must be inverses of each other and name a field of `Self`, which is aligned.
 pub unsafe trait HasDynHrTimer: Sized {
     /// Returns a pointer to the timer in `this`.
     ///
@@ -191,7 +191,17 @@ pub unsafe trait HasDynHrTimer: Sized {
 #[macro_export]
 macro_rules! impl_has_dyn_hr_timer {
     (impl HasDynHrTimer for $self:ty { self.$field:ident }) => {
-        // SAFETY: The pointers only type-check if the field is a `DynHrTimer<Self>`.
+        // In a packed structure it would not be aligned.
+        $crate::static_assert!(
+            core::mem::offset_of!($self, $field)
+                % core::mem::align_of::<$crate::time::hrtimer::dynamic::DynHrTimer<$self>>()
+                == 0
+                && core::mem::align_of::<$self>()
+                    >= core::mem::align_of::<$crate::time::hrtimer::dynamic::DynHrTimer<$self>>()
+        );
+
+        // SAFETY: The pointers only type-check if the field is a `DynHrTimer<Self>`, which is
+        // aligned, as checked above.
         unsafe impl $crate::time::hrtimer::dynamic::HasDynHrTimer for $self {
             #[inline]
             unsafe fn raw_get_timer(
@@ -419,7 +429,7 @@ impl CancelWait {
     /// Only for task and softirq context with interrupts on. Orders what it makes known before all
     /// that `wait` does. In an expiry, there is one wait at a time: what is called in the course of
     /// a wait, by tracepoints say, cannot begin another, which would hide the outer one.
-    #[inline(always)]
+    #[inline]
     pub fn scope<const N: usize, R>(
         timers: [TimerId; N],
         wait: impl FnOnce(&Self) -> R,
