@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn callback_can_cancel_others() -> Result {
-        let (fixture, _) = Fixture::with_timer()?;
+        let fixture = Fixture::new()?;
         fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY, 4);
         let [place, other, idle] = fixture.elements_of_array();
 

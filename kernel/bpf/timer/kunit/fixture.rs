@@ -143,7 +143,7 @@ unsafe extern "C" fn lookup_too_late(
     core::ptr::null_mut()
 }
 
-// SAFETY: The C structures are accessed as BPF programs would, or before there is a timer.
+// SAFETY: The C structures are accessed as BPF programs would, or while no timer is started.
 unsafe impl Sync for Fixture {}
 
 impl Fixture {
@@ -224,7 +224,7 @@ impl Fixture {
         &self,
         lookup: unsafe extern "C" fn(*mut bindings::bpf_map, *mut c_void) -> *mut c_void,
     ) {
-        // SAFETY: No timer uses the map yet.
+        // SAFETY: No timer of the map is started, so that no expiry looks anything up.
         unsafe { (*self.ops.get()).map_lookup_elem = Some(lookup) };
     }
 
@@ -250,7 +250,7 @@ impl Fixture {
 
     /// Makes it a map of another kind; only while there is no timer in it.
     pub(super) fn set_kind(&self, kind: bindings::bpf_map_type, key_size: u32) {
-        // SAFETY: No timer uses the map yet.
+        // SAFETY: There is no timer in the map yet.
         unsafe {
             (*self.map()).map_type = kind;
             (*self.map()).key_size = key_size;
@@ -291,14 +291,18 @@ impl Fixture {
     }
 
     pub(super) fn init(&self, place: Place, flags: u64) -> u64 {
-        // SAFETY: The timer is in a value of the map.
+        let _reader = rcu::read_lock();
+
+        // SAFETY: The timer is in a value of the map, and this a reader as a program is.
         unsafe { bpf_timer_init(place.timer() as u64, self.map() as u64, flags, 0, 0) }
     }
 
     fn set_code(&self, place: Place, prog: usize, code: *const c_void) -> u64 {
         let aux = self.auxs[prog].get() as u64;
+        let _reader = rcu::read_lock();
 
-        // SAFETY: The timer is in a value of the map, and the code is of the type of a callback.
+        // SAFETY: The timer is in a value of the map, the code is of the type of a callback, and
+        // this a reader as a program is.
         unsafe { bpf_timer_set_callback(place.timer() as u64, code as u64, aux, 0, 0) }
     }
 

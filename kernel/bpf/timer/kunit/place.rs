@@ -19,13 +19,16 @@ use kernel::{
     ffi::c_void,
     prelude::*,
     processor::cpu_relax,
-    sync::atomic::{
-        ordering::{
-            Acquire,
-            Relaxed,
-            Release, //
+    sync::{
+        atomic::{
+            ordering::{
+                Acquire,
+                Relaxed,
+                Release, //
+            },
+            Atomic, //
         },
-        Atomic, //
+        rcu, //
     },
     time::{
         delay::fsleep,
@@ -104,6 +107,7 @@ impl Place {
 
     /// Returns whether [`other_callback`] is set, as opposed to [`callback`].
     pub(super) fn has_other_callback(self) -> Result<bool> {
+        let _reader = rcu::read_lock();
         let code = self.inner()?.callback.get().ok_or(EINVAL)?.as_ptr();
 
         Ok(code == other_callback as *mut c_void)
@@ -117,17 +121,23 @@ impl Place {
     }
 
     pub(super) fn start(self, nsecs: u64, flags: u64) -> u64 {
-        // SAFETY: The timer is in a value of a map.
+        let _reader = rcu::read_lock();
+
+        // SAFETY: The timer is in a value of a map, and this a reader as a program is.
         unsafe { bpf_timer_start(self.timer() as u64, nsecs, flags, 0, 0) }
     }
 
     pub(super) fn cancel(self) -> u64 {
-        // SAFETY: The timer is in a value of a map.
+        let _reader = rcu::read_lock();
+
+        // SAFETY: The timer is in a value of a map, and this a reader as a program is.
         unsafe { bpf_timer_cancel(self.timer() as u64, 0, 0, 0, 0) }
     }
 
     pub(super) fn try_cancel(self) -> i32 {
-        // SAFETY: The timer is in a value of a map.
+        let _reader = rcu::read_lock();
+
+        // SAFETY: The timer is in a value of a map, and this a reader as a program is.
         unsafe { bpf_timer_try_cancel(self.timer()) }
     }
 
