@@ -159,6 +159,6 @@ pub(crate) unsafe extern "C" fn bpf_timer_try_cancel(timer: *mut c_void) -> c_in
 /// returns.
 #[export]
 pub(crate) unsafe extern "C" fn bpf_timer_cancel_and_free(timer: *mut c_void) {
-    // SAFETY: By the safety requirement, which does for this call what a read-side section would.
-    unsafe { Slot::from_raw(timer) }.cancel_and_free();
+    // SAFETY: By the safety requirement.
+    unsafe { Slot::cancel_and_free(timer) };
 }

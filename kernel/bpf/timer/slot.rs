@@ -45,7 +45,7 @@ use core::ptr::{
 ///
 /// - `timer` is null, or owns a [`Timer`] in memory from [`Map::alloc_nolock`].
 /// - References to a slot only exist within read-side sections of RCU or RCU Tasks Trace, in which
-///   BPF programs and map operations run, or where a map that nobody uses any more is freed.
+///   BPF programs run. [`Slot::cancel_and_free`], which others call, too, does without one.
 #[repr(C, align(8))]
 pub(crate) struct Slot {
     timer: Atomic<*mut Timer>,
@@ -61,8 +61,8 @@ impl Slot {
     /// # Safety
     ///
     /// - `slot` must point at the `struct bpf_timer` in the value of an element.
-    /// - `'a` must lie within a read-side section of RCU or RCU Tasks Trace that began while the
-    ///   element was reachable, or in which it cannot be freed for another reason.
+    /// - `'a` must lie within a read-side section of RCU or RCU Tasks Trace before whose end the
+    ///   element is not freed.
     #[inline]
     pub(crate) unsafe fn from_raw<'a>(slot: *mut c_void) -> &'a Self {
         // INVARIANT: By the second safety requirement; the map code zeroes new elements and leaves
@@ -122,9 +122,7 @@ impl Slot {
         let value = value.cast_mut().cast();
 
         // SAFETY: By the safety requirement.
-        if unsafe { self.is_busy(map, value) } {
-            return Err(EBUSY);
-        }
+        unsafe { self.vacate(map, value) }?;
         // SAFETY: By the safety requirement, `value` is the value of the element.
         let timer = unsafe { Detached::new(map, value, clock) }?;
 
@@ -132,9 +130,9 @@ impl Slot {
         // Full: publishes the timer, for the Acquire in `timer()`.
         while let Err(_other) = self.timer.cmpxchg(ptr::null_mut(), timer.as_ptr(), Full) {
             // SAFETY: By the safety requirement.
-            if unsafe { self.is_busy(map, value) } {
+            if let Err(busy) = unsafe { self.vacate(map, value) } {
                 timer.discard();
-                return Err(EBUSY);
+                return Err(busy);
             }
         }
         // SAFETY: By the type invariants we are in a read-side section, and the timer was in the
@@ -161,15 +159,13 @@ impl Slot {
 
     /// Takes `timer` out of the slot, if it is there, and kills it.
     pub(crate) fn remove(&self, timer: &Timer) {
-        let timer = NonNull::from(timer);
+        let timer = ptr::from_ref(timer).cast_mut();
 
         // Full: as in `cancel_and_free()`. By the type invariants we are in a read-side section, so
         // that no other timer can have the address.
-        if self
-            .timer
-            .cmpxchg(timer.as_ptr(), ptr::null_mut(), Full)
-            .is_ok()
-        {
+        let taken = self.timer.cmpxchg(timer, ptr::null_mut(), Full);
+
+        if let Ok(Some(timer)) = taken.map(NonNull::new) {
             // SAFETY: By the type invariants the slot owned it; the cmpxchg made it ours.
             unsafe { Detached::from_slot(timer) }.kill();
         }
@@ -200,26 +196,29 @@ impl Slot {
         Ok(())
     }
 
-    /// Returns whether there is a timer in the slot, for the caller to use, even if the one who
-    /// made it is not through.
+    /// Sees to it that the slot is empty; [`EBUSY`] if it has a timer for the caller to use, even
+    /// if the one who made it is not through.
     ///
     /// # Safety
     ///
     /// As for [`Self::init`], with `value` the value that the slot is in.
     #[inline]
-    unsafe fn is_busy(&self, map: &Map, value: *mut c_void) -> bool {
-        let Ok(timer) = self.timer() else {
-            return false;
-        };
-        // SAFETY: By the safety requirement; the timer was found in the slot.
-        unsafe { self.is_of_use(timer, map, value) }
+    unsafe fn vacate(&self, map: &Map, value: *mut c_void) -> Result {
+        match self.timer() {
+            // SAFETY: By the safety requirement; the timer was found in the slot.
+            Ok(timer) => unsafe { self.settle(timer, map, value) },
+            Err(_) => Ok(()),
+        }
     }
 
+    /// Settles what becomes of a timer in the slot: it is for the caller to use, [`EBUSY`], or it
+    /// is not in the slot any more.
+    ///
     /// # Safety
     ///
-    /// As for [`Self::is_busy`], and `timer` must have been found in the slot.
+    /// As for [`Self::vacate`], and `timer` must have been found in the slot.
     #[cold]
-    unsafe fn is_of_use(&self, timer: &Timer, map: &Map, value: *mut c_void) -> bool {
+    unsafe fn settle(&self, timer: &Timer, map: &Map, value: *mut c_void) -> Result {
         if timer.command.is_unborn() {
             // If it is not admitted, its maker takes it back.
             // SAFETY: By the safety requirement.
@@ -229,25 +228,36 @@ impl Slot {
         // found the element, which is somebody else's now. Nobody waits for it to be taken out.
         if timer.command.is_killed() {
             self.remove(timer);
-            return false;
+            return Ok(());
         }
-        true
+        Err(EBUSY)
     }
 
-    /// Takes the timer, if there is one, out of the slot, cancels it, and frees it when no reader
-    /// can have it any more. Callable in any context.
-    pub(crate) fn cancel_and_free(&self) {
+    /// Takes the timer, if there is one, out of a slot, cancels it, and frees it when no reader can
+    /// have it any more. Callable in any context.
+    ///
+    /// Where the last user of a map is released, or its elements are freed, there is no read-side
+    /// section. None is needed: what is used of the timer is used by who owns it.
+    ///
+    /// # Safety
+    ///
+    /// `slot` must point at the `struct bpf_timer` in the value of an element that is not freed
+    /// before this returns.
+    pub(crate) unsafe fn cancel_and_free(slot: *mut c_void) {
+        // SAFETY: By the safety requirement.
+        let slot = unsafe { &(*slot.cast::<Self>()).timer };
+
         // If the element was taken out of the map, that was before. Pairs with the barrier in
         // `admit()`, which looks for it there.
         smp_mb(barrier::Full);
         // Most elements that are freed never had a timer: do not write to those.
         // Relaxed: only tested for null.
-        if self.timer.load(Relaxed).is_null() {
+        if slot.load(Relaxed).is_null() {
             return;
         }
         // Full: of several who come here at once one gets the timer. Pairs with the cmpxchg in
         // `make_timer()`.
-        let timer = self.timer.xchg(ptr::null_mut(), Full);
+        let timer = slot.xchg(ptr::null_mut(), Full);
 
         if let Some(timer) = NonNull::new(timer) {
             // SAFETY: By the type invariants the slot owned it; the xchg made it ours.
