@@ -254,9 +254,10 @@ impl CommandWord {
             .is_ok()
     }
 
+    /// Returns whether the timer is born and not dead.
     #[inline]
-    pub(crate) fn is_dead(&self) -> bool {
-        self.load() & word::KIND == word::DEAD
+    pub(crate) fn is_alive(&self) -> bool {
+        self.load() & word::KIND != word::DEAD
     }
 
     /// Returns whether the timer is neither born nor killed.
@@ -467,7 +468,7 @@ mod tests {
     fn nothing_is_done_before_birth() {
         let word = CommandWord::new();
 
-        assert!(word.is_dead() && word.is_unborn());
+        assert!(!word.is_alive() && word.is_unborn());
         assert_eq!(word.check_alive(), Err(EINVAL));
         assert_eq!(word.post(Op::Cancel), Err(EINVAL));
         assert_eq!(word.supersede(), Err(EINVAL));
@@ -494,7 +495,7 @@ mod tests {
         let word = CommandWord::new();
 
         assert!(word.abandon());
-        assert!(word.is_dead() && !word.is_unborn());
+        assert!(!word.is_alive() && !word.is_unborn());
         word.birth();
         assert_eq!(word.check_alive(), Err(ENOENT));
         assert_eq!(word.kill(), Handover::Caller);
@@ -508,14 +509,14 @@ mod tests {
     fn dead_is_final() {
         let word = born();
 
-        assert!(!word.is_dead());
+        assert!(word.is_alive());
         assert_eq!(word.kill(), Handover::Caller);
-        assert!(word.is_dead());
+        assert!(!word.is_alive());
         assert_eq!(word.post(Op::Cancel), Err(ENOENT));
         assert_eq!(word.supersede(), Err(ENOENT));
         assert_eq!(word.take(), None);
         assert_eq!(word.finish(), Next::Bury);
-        assert!(word.is_dead());
+        assert!(!word.is_alive());
     }
 
     #[test]

@@ -196,7 +196,8 @@ pub(crate) fn post(timer: &Timer, op: Op) -> Result {
         return Err(EDEADLK);
     }
     if timer.command.post(op)? == Handover::Caller {
-        // INVARIANT: The command was `Idle` and is not any more, so the timer is on no queue.
+        // INVARIANT: The command was `Idle` and is not any more, so the timer is on no queue. The
+        // reference is a way to all that the drain may free, by the invariants of `Timer`.
         queue.push(Queued(NonNull::from(timer)));
     }
     Ok(())

@@ -55,6 +55,7 @@ use kernel::{
 /// - A timer that is made in a deleted element of a resizable hash dies when the element is freed,
 ///   with no grace period after. What its expiry does about that is said there.
 /// - If the clock in `home` is the real-time one, the timer is the first field of a [`WallTimer`].
+///   As with `container_of!`, a reference to the timer is a way to all of that.
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Timer {
@@ -180,7 +181,8 @@ impl Timer {
             return None;
         }
         // CAST: The timer is the first field of a `WallTimer`, by the type invariants.
-        // SAFETY: Which is valid as long as its first field.
+        // SAFETY: Which is valid as long as its first field, and by the type invariants what a
+        // reference to that may lead to.
         Some(unsafe { &*core::ptr::from_ref(self).cast::<WallTimer>() })
     }
 
@@ -245,7 +247,7 @@ impl Timer {
     }
 
     /// Arms the timer; not where [`must_defer`] says so, but in the drain.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn start_now(&self, start: Start) {
         if start.flags() == 0 {
             self.arm(start);
@@ -256,7 +258,7 @@ impl Timer {
         // R1: If the timer died in between, whoever killed it may have cancelled before we armed.
         // What this load misses, the corpse cancels after the grace period, and until then the
         // expiry finds the timer dead. So no barrier is needed, which would cost every start.
-        if self.command.is_dead() {
+        if !self.command.is_alive() {
             self.disarm();
         }
     }
@@ -266,16 +268,17 @@ impl Timer {
         if !start.is_absolute() {
             return self.arm(start);
         }
-        // What expires timers goes on as long as one is due that was when it began. So a callback
-        // that starts a timer for before then, its own say, would keep it from ever coming to an
-        // end (H10), and so would who starts it elsewhere meanwhile. A time after that is as good.
+        // The softirq takes the time once and expires all that is due by then. A callback that arms
+        // a timer for before that, as it may, would be called again by the same softirq, which
+        // would never come to an end (H10); the same if another CPU goes on arming it. For what is
+        // due already, now is as good.
         if start.is_due(self.home.clock().now()) {
             return self.arm(start.at_once());
         }
         self.arm(start.or_never());
     }
 
-    #[inline(always)]
+    #[inline]
     fn arm(&self, start: Start) {
         // SAFETY: The timer stays valid until the grace period after its death, in the readers of
         // which we are, and from then on until its corpse found it cancelled and not running.
@@ -318,6 +321,7 @@ impl Timer {
         )
     }
 
+    // Always, for the sake of `cancel()`: for two callers the compiler would make it a call.
     #[inline(always)]
     fn cancel_and_wait(&self) -> Result<bool> {
         match self.wall() {
@@ -330,7 +334,7 @@ impl Timer {
 
     /// Drops what is pending and the callback, and calls `cancel` for the rest; returns whether the
     /// timer was armed.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn stop(&self, cancel: impl FnOnce() -> bool) -> bool {
         if !self.command.is_idle() {
             return self.stop_instead(cancel);

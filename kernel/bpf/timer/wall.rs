@@ -135,7 +135,7 @@ impl WallTimer {
         state.again = false;
         // SAFETY: By the safety requirement.
         unsafe {
-            state.parked = self.put_off(which.other());
+            state.parked = self.cancel_or_park(which.other());
             self.start(which, start.nsecs as i64, start.mode());
         }
     }
@@ -145,7 +145,7 @@ impl WallTimer {
     /// # Safety
     ///
     /// As for [`DynHrTimer::start`].
-    unsafe fn put_off(&self, which: Which) -> Option<Which> {
+    unsafe fn cancel_or_park(&self, which: Which) -> Option<Which> {
         if self.try_to_cancel(which) != TryCancel::Running {
             return None;
         }
