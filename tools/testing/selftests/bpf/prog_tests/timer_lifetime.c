@@ -253,11 +253,14 @@ static bool none_is_left(struct timer_lifetime *skel, int prog_fd)
 	       ASSERT_EQ(skel->bss->unexpected, 0, "none in the way");
 }
 
-/* Whether a timer is made before or after the last user goes: it goes too. */
-static bool race_init_with_close(struct timer_lifetime *skel, int prog_fd, int i)
+/*
+ * Whether a timer is made before or after the last user goes: it goes too. Counts in
+ * @refused what was too late.
+ */
+static bool race_init_with_close(struct timer_lifetime *skel, int prog_fd, int i, __u64 *refused)
 {
 	struct run_on_cpu job;
-	__u64 before = skel->bss->initialised;
+	__u64 before = skel->bss->initialised, refused_before = skel->bss->refused;
 	int fd = create_inner(skel);
 
 	if (fd < 0)
@@ -269,12 +272,15 @@ static bool race_init_with_close(struct timer_lifetime *skel, int prog_fd, int i
 	ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->initialised) > before), "begun");
 	usleep(i % 8 * 100);
 	close(fd);
-	return ASSERT_OK(end_run(&job), "run") && none_is_left(skel, prog_fd);
+	if (!ASSERT_OK(end_run(&job), "run"))
+		return false;
+	*refused += skel->bss->refused - refused_before;
+	return none_is_left(skel, prog_fd);
 }
 
 static void test_init_races_with_close(struct timer_lifetime *skel)
 {
-	__u64 before;
+	__u64 before, refused = 0;
 	cpu_set_t old;
 	int i, fd;
 	__u32 id;
@@ -288,12 +294,12 @@ static void test_init_races_with_close(struct timer_lifetime *skel)
 	skel->bss->nsecs = 50 * NSEC_PER_MSEC;
 	sched_getaffinity(0, sizeof(old), &old);
 	pin_to(0);
-	for (i = 0; i < RACES && race_init_with_close(skel, fd, i); i++)
+	for (i = 0; i < RACES && race_init_with_close(skel, fd, i, &refused); i++)
 		;
 	unpin(&old);
 	close(fd);
 	ASSERT_GT(skel->bss->initialised, 0, "before");
-	ASSERT_GT(skel->bss->refused, 0, "after");
+	ASSERT_GT(refused, 0, "after");
 	ASSERT_EQ(skel->bss->unexpected, 0, "else");
 	ASSERT_TRUE(is_unloaded(id), "unloaded");
 	kern_sync_rcu();
