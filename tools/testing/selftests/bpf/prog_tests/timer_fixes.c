@@ -73,9 +73,14 @@ static struct bpf_link *attach_to_clock(const struct bpf_program *prog)
 		.sample_period = NSEC_PER_MSEC,
 	};
 	int fd = syscall(__NR_perf_event_open, &attr, 0, -1, -1, 0);
+	struct bpf_link *link;
 
-	return ASSERT_OK_FD(fd, "perf_event_open") ? bpf_program__attach_perf_event(prog, fd) :
-						    NULL;
+	if (!ASSERT_OK_FD(fd, "perf_event_open"))
+		return NULL;
+	link = bpf_program__attach_perf_event(prog, fd);
+	if (!link)
+		close(fd);
+	return link;
 }
 
 static void test_tracing_programs(void)
