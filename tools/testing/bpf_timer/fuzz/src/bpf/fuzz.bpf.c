@@ -20,6 +20,7 @@
 #define NMI_OFFSET	(1 << 28)	/* of the preempt count */
 #define SPINS		(1 << 22)
 #define ORPHANS		(1 << 15)
+#define NSEC_PER_SEC	1000000000ULL
 
 char _license[] SEC("license") = "GPL";
 
@@ -87,13 +88,22 @@ struct {
 
 struct fuzz_shared shared;
 
-static bool reached(__u32 stage)
+/*
+ * Whether another CPU gets to @stage within @nsecs; it may be a virtual one that is away.
+ * Two loops, as one goes no further than BPF_MAX_LOOPS, which is less than a second.
+ */
+static bool reached(__u32 stage, __u64 nsecs)
 {
-	int i;
+	__u64 end = bpf_ktime_get_ns() + nsecs;
+	int i, j;
 
-	bpf_for(i, 0, SPINS)
-		if (*(volatile __u32 *)&shared.stage >= stage)
-			return true;
+	bpf_for(i, 0, SPINS) {
+		bpf_for(j, 0, 64)
+			if (*(volatile __u32 *)&shared.stage >= stage)
+				return true;
+		if (bpf_ktime_get_ns() > end)
+			break;
+	}
 	return false;
 }
 
@@ -324,7 +334,7 @@ static __always_inline long act_on_timer(struct fuzz_op *op, void *map, struct b
 		unsigned long irqs;						\
 										\
 		if (op->role == FUZZ_OVERTAKES)					\
-			reached(1);						\
+			reached(1, 10 * NSEC_PER_SEC);				\
 		if (!op->irqs_off) {						\
 			op->ret = operate##_prog(op);				\
 		} else {							\
@@ -332,7 +342,7 @@ static __always_inline long act_on_timer(struct fuzz_op *op, void *map, struct b
 			op->ret = operate##_prog(op);				\
 			if (op->role == FUZZ_OVERTAKEN) {			\
 				shared.stage = 1;				\
-				reached(2);					\
+				reached(2, 5 * NSEC_PER_SEC);			\
 			}							\
 			bpf_local_irq_restore(&irqs);				\
 		}								\
