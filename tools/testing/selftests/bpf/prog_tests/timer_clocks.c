@@ -186,6 +186,8 @@ static void check_pinned(struct timer_clocks *skel, clockid_t clock)
 		count++;
 		ASSERT_TRUE(comes_true(runs(skel, 0) == count), "runs");
 		ASSERT_EQ(skel->bss->seen[0].cpu, cpu, "absolute");
+		/* A timer whose callback has not returned cannot go to the next CPU. */
+		kern_sync_rcu();
 	}
 	unpin(&old);
 }
@@ -197,6 +199,8 @@ static void check_moved_earlier(struct timer_clocks *skel, clockid_t clock)
 	ASSERT_TRUE(comes_true(runs(skel, 0)), "runs");
 	usleep(20000);
 	ASSERT_EQ(runs(skel, 0), 1, "once");
+	/* It has run, but need not have returned. */
+	kern_sync_rcu();
 	ASSERT_EQ(cancel(skel, 0), 0, "not armed");
 }
 
@@ -212,6 +216,7 @@ static void check_moved_later(struct timer_clocks *skel, clockid_t clock)
 		if (!runs(skel, 0))
 			break;
 		remove_timer(skel, 0);
+		kern_sync_rcu();
 	}
 	ASSERT_TRUE(comes_true(runs(skel, 0)), "runs");
 	ran = on_clock(&skel->bss->seen[0].times, clock) + TOLERANCE;
@@ -233,6 +238,7 @@ static void check_switched(struct timer_clocks *skel, clockid_t clock)
 		if (!runs(skel, 0))
 			break;
 		remove_timer(skel, 0);
+		kern_sync_rcu();
 	}
 	ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->seen[0].runs_of_other)), "other runs");
 	usleep(20000);

@@ -128,10 +128,10 @@ static inline int end_run(struct run_on_cpu *job)
 	return job->err;
 }
 
-/* Whether @cond comes true within ten seconds, which even a slow machine has. */
+/* Whether @cond comes true within thirty seconds, which even a slow machine has. */
 #define comes_true(cond)						\
 	({								\
-		int __tries = 10000;					\
+		int __tries = 30000;					\
 									\
 		while (!(cond) && --__tries)				\
 			usleep(1000);					\

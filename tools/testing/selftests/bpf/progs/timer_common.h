@@ -29,7 +29,8 @@
 			if (__true || bpf_ktime_get_ns() > __end)	\
 				break;					\
 		}							\
-		__true;							\
+		/* It may have come true while this CPU was away. */	\
+		__true || (cond);					\
 	})
 
 /* Longer than a virtual CPU is away, shorter than the kernel complains. */
