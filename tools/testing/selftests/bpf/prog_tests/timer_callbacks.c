@@ -5,7 +5,6 @@
 #include "timer_callbacks.skel.h"
 #include "timer_helpers.h"
 
-#define HOUR (3600 * NSEC_PER_SEC)
 #define CYCLE_ROUNDS 10
 
 static bool init(struct timer_callbacks *skel, __u32 slot, __u32 op, __u32 target)

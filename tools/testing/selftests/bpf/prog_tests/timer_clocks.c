@@ -6,7 +6,6 @@
 #include "timer_helpers.h"
 
 #define DELAY (10 * NSEC_PER_MSEC)
-#define HOUR (3600 * NSEC_PER_SEC)
 /* How much the clock of programs may differ from that of timers. */
 #define TOLERANCE 10000
 

@@ -275,7 +275,7 @@ static bool step_clock(__s64 nsecs)
 }
 
 /* Steps the wall clock back when a timer of its and a relative one are about to expire. */
-static void check_step_back(struct timer_hazards *skel, __s64 by)
+static void check_step_back(struct timer_hazards *skel)
 {
 	struct bpf_program *prog = skel->progs.start;
 	__u64 nsecs, begin, absolute, relative;
@@ -288,12 +288,12 @@ static void check_step_back(struct timer_hazards *skel, __s64 by)
 		begin = now(CLOCK_MONOTONIC);
 		start(skel, prog, 0, now(CLOCK_REALTIME) + nsecs, BPF_F_TIMER_ABS);
 		start(skel, prog, 1, nsecs, 0);
-		if (!step_clock(-by))
+		if (!step_clock(-HOUR))
 			return;
 		in_time = now(CLOCK_MONOTONIC) < begin + nsecs;
 		if (in_time)
 			break;
-		step_clock(by);
+		step_clock(HOUR);
 		wait_for_runs(skel, 0, absolute + 1);
 		wait_for_runs(skel, 1, relative + 1);
 	}
@@ -303,7 +303,7 @@ static void check_step_back(struct timer_hazards *skel, __s64 by)
 	ASSERT_EQ(wait_for_runs(skel, 1, relative + 1), relative + 1, "relative, back");
 	usleep(100000);
 	ASSERT_EQ(runs_of(skel, 0), absolute, "absolute, back");
-	step_clock(by);
+	step_clock(HOUR);
 	ASSERT_EQ(wait_for_runs(skel, 0, absolute + 1), absolute + 1, "absolute, and forth");
 }
 
@@ -334,7 +334,6 @@ static void check_replaced(struct timer_hazards *skel)
 
 static void test_wall_clock(void)
 {
-	const __s64 hour = 3600 * NSEC_PER_SEC;
 	struct timer_hazards *skel = load_timers(timer_hazards);
 	struct bpf_program *prog;
 
@@ -349,14 +348,14 @@ static void test_wall_clock(void)
 	ASSERT_EQ(wait_for_runs(skel, 0, 1), 1, "absolute");
 
 	/* Forward over the time of day, which comes at once; the relative one is not moved. */
-	start(skel, prog, 0, now(CLOCK_REALTIME) + hour / 2, BPF_F_TIMER_ABS);
+	start(skel, prog, 0, now(CLOCK_REALTIME) + HOUR / 2, BPF_F_TIMER_ABS);
 	start(skel, prog, 1, 60 * NSEC_PER_SEC, 0);
-	if (step_clock(hour)) {
+	if (step_clock(HOUR)) {
 		ASSERT_EQ(wait_for_runs(skel, 0, 2), 2, "absolute, forward");
 		ASSERT_EQ(runs_of(skel, 1), 0, "relative, forward");
-		step_clock(-hour);
+		step_clock(-HOUR);
 	}
-	check_step_back(skel, hour);
+	check_step_back(skel);
 	check_replaced(skel);
 out:
 	timer_hazards__destroy(skel);
@@ -379,7 +378,7 @@ static void check_newest_wins(struct timer_hazards *skel, const struct bpf_progr
 		if (!begin_run(&overtaking, 1, bpf_program__fd(overtakes)))
 			break;
 		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->waiting)), "waiting");
-		start(skel, starts, 0, 3600 * NSEC_PER_SEC, 0);
+		start(skel, starts, 0, HOUR, 0);
 		end_run(&overtaking);
 	}
 	ASSERT_TRUE(skel->bss->overtaken, "overtaken");
@@ -513,10 +512,10 @@ static void test_stale_element_leaves_nothing(void)
 {
 	struct timer_hazards_maps *skel;
 
-	skel = load_maps(3600 * NSEC_PER_SEC);
+	skel = load_maps(HOUR);
 	if (skel)
 		check_stale(skel, skel->maps.hash, skel->progs.arm_deleted_hash, -ENOENT, "hash");
-	skel = load_maps(3600 * NSEC_PER_SEC);
+	skel = load_maps(HOUR);
 	if (skel)
 		check_stale(skel, skel->maps.hash_malloc, skel->progs.arm_deleted_hash_malloc,
 			    -ENOENT, "hash, not preallocated");

@@ -16,6 +16,7 @@
 
 #define NSEC_PER_MSEC 1000000LL
 #define NSEC_PER_SEC 1000000000LL
+#define HOUR (3600 * NSEC_PER_SEC)
 #define MAX_CPUS 64
 
 /* The skeleton @name, loaded; where timers are refused (PREEMPT_RT) the test is skipped. */

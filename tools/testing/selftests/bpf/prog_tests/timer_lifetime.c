@@ -5,7 +5,6 @@
 #include "timer_lifetime.skel.h"
 
 #define PIN "/sys/fs/bpf/timer_lifetime"
-#define HOUR (3600 * NSEC_PER_SEC)
 #define RACES 40
 
 /* As in the program. */

@@ -10,7 +10,6 @@
 #define PIN "/sys/fs/bpf/timer_matrix"
 #define KEY 5
 #define COOKIE 0x0123456789abcdefULL
-#define HOUR (3600 * NSEC_PER_SEC)
 #define MAX_ATTEMPTS 8
 
 struct kind {
@@ -610,7 +609,10 @@ static bool begin_hold(struct matrix *m, struct timer_matrix__bss *bss, int fd)
 	__u64 nsecs;
 
 	for (nsecs = 50 * NSEC_PER_MSEC; nsecs < 5 * NSEC_PER_SEC; nsecs *= 2) {
+		/* What an attempt before has started must neither run into this one, nor count. */
 		renew(m);
+		kern_sync_rcu();
+		bss->runs = 0;
 		bss->flags = BPF_F_TIMER_CPU_PIN;
 		bss->nsecs = nsecs;
 		bss->held = false;
@@ -623,9 +625,6 @@ static bool begin_hold(struct matrix *m, struct timer_matrix__bss *bss, int fd)
 		WRITE_ONCE(bss->release, true);
 		if (!ASSERT_TRUE(comes_true(READ_ONCE(bss->ended)), "ended"))
 			return false;
-		/* It has started the timer again, which must not run into the next attempt. */
-		renew(m);
-		kern_sync_rcu();
 	}
 	return ASSERT_FALSE(true, "out of the way");
 }
