@@ -618,6 +618,7 @@ static bool begin_hold(struct matrix *m, struct timer_matrix__bss *bss, int fd)
 		bss->held = false;
 		bss->release = false;
 		bss->ended = false;
+		bss->restarted = 0;
 		if (!begin_run(&arming, 1, fd) || !ASSERT_OK(end_run(&arming), "run"))
 			return false;
 		if (!READ_ONCE(bss->held))

@@ -105,8 +105,9 @@ static int repeat(struct bpf_map *map, __u32 *key, struct elem *value)
 static int hold(struct bpf_map *map, __u32 *key, struct elem *value)
 {
 	held = true;
-	spin_until(*(volatile bool *)&release, MAX_HOLD);
-	restarted = bpf_timer_start(&value->timer, 0, 0);
+	/* Who is to release it may wait for what this is on top of: do not hold that once more. */
+	if (spin_until(*(volatile bool *)&release, MAX_HOLD))
+		restarted = bpf_timer_start(&value->timer, 0, 0);
 	__sync_fetch_and_add(&runs, 1);
 	ended = true;
 	return 0;
