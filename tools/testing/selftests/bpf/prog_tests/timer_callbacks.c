@@ -113,8 +113,9 @@ static void test_delete_other(struct timer_callbacks *skel)
 {
 	__u64 nsecs = 50 * NSEC_PER_MSEC, expires;
 
-	/* Again if it has expired by then. */
+	/* Again if it has expired by then, once its callback has returned. */
 	do {
+		kern_sync_rcu();
 		expires = now(CLOCK_MONOTONIC) + nsecs;
 		if (!init(skel, 1, NOTHING, 0) || !start(skel, 1, nsecs, 0))
 			return;
@@ -160,23 +161,24 @@ static bool start_together(struct timer_callbacks *skel, __u32 n, __u64 nsecs)
 	return i == n;
 }
 
-/* Starts @n timers each of which does @op to the next when all CPUs are there. */
-static bool start_cycle(struct timer_callbacks *skel, __u32 n, __u32 op)
+/*
+ * Starts @n timers each of which does @op to the next when all CPUs are there. For a time
+ * so far off that it takes less to start them all; the next cycle begins with that.
+ */
+static bool start_cycle(struct timer_callbacks *skel, __u32 n, __u32 op, __u64 *nsecs)
 {
-	__u64 nsecs = 10 * NSEC_PER_MSEC;
 	__u32 i, cpus = get_nprocs();
 
-	do {
+	for (; *nsecs < 5 * NSEC_PER_SEC; *nsecs *= 2) {
 		clear(skel);
 		skel->bss->parties = n < cpus ? n : cpus;
 		skel->bss->arrived = 0;
 		for (i = 0; i < n; i++)
 			if (!init(skel, i, op, (i + 1) % n))
 				return false;
-		nsecs *= 2;
-		if (start_together(skel, n, nsecs))
+		if (start_together(skel, n, *nsecs))
 			return true;
-	} while (nsecs < NSEC_PER_SEC);
+	}
 	return ASSERT_TRUE(false, "in time");
 }
 
@@ -219,6 +221,7 @@ static bool is_settled(struct timer_callbacks *skel, __u32 n)
 /* Each callback cancels the next one's timer: all come to an end, or were cancelled before. */
 static void check_cancel_cycle(struct timer_callbacks *skel, __u32 n)
 {
+	__u64 nsecs = 20 * NSEC_PER_MSEC;
 	__u32 i, known, all_at_once = 0;
 
 	if (skip_one_cpu())
@@ -227,7 +230,7 @@ static void check_cancel_cycle(struct timer_callbacks *skel, __u32 n)
 	if (get_nprocs() < n)
 		test__skip();
 	for (i = 0; i < CYCLE_ROUNDS; i++) {
-		if (!start_cycle(skel, n, CANCEL))
+		if (!start_cycle(skel, n, CANCEL, &nsecs))
 			return;
 		if (!ASSERT_TRUE(comes_true(is_settled(skel, n)), "settled"))
 			return;
@@ -262,12 +265,13 @@ static void test_cancel_cycle_of_8(struct timer_callbacks *skel)
 /* Callbacks that delete each other's elements do not wait for each other. */
 static void test_delete_each_other(struct timer_callbacks *skel)
 {
+	__u64 nsecs = 20 * NSEC_PER_MSEC;
 	int i;
 
 	if (skip_one_cpu())
 		return;
 	for (i = 0; i < CYCLE_ROUNDS; i++) {
-		if (!start_cycle(skel, 2, DELETE) ||
+		if (!start_cycle(skel, 2, DELETE, &nsecs) ||
 		    !ASSERT_TRUE(comes_true(!has(skel, 0) || !has(skel, 1)), "end"))
 			return;
 		/* At least one has run; the other too, unless it was deleted before. */

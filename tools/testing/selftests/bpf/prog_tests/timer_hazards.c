@@ -314,7 +314,9 @@ static void check_replaced(struct timer_hazards *skel)
 	__u64 nsecs, expires, runs = 0;
 	bool in_time = false;
 
+	/* Again if it has expired by then, once its callback has returned. */
 	for (nsecs = 50 * NSEC_PER_MSEC; !in_time && nsecs < 10 * NSEC_PER_SEC; nsecs *= 2) {
+		kern_sync_rcu();
 		runs = runs_of(skel, 0);
 		expires = now(CLOCK_REALTIME) + nsecs;
 		start(skel, prog, 0, expires, BPF_F_TIMER_ABS);
