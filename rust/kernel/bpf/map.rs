@@ -67,9 +67,11 @@ impl Map {
     /// Returns the number that user space knows the map by; zero once it has lost it.
     #[inline]
     pub fn id(&self) -> u32 {
-        // SAFETY: The map is valid by the type invariants. On purpose, this may race with the one
-        // write that there is, of zero.
-        unsafe { (&raw const (*self.as_ptr()).id).read_volatile() }
+        // SAFETY: The map is valid by the type invariants. C changes the field once, to zero.
+        let id = unsafe { Atomic::from_ptr(&raw mut (*self.as_ptr()).id) };
+
+        // Relaxed: only shown.
+        id.load(Relaxed)
     }
 
     /// Returns whether user space refers to the map, by an open file or a pin in bpffs.

@@ -76,9 +76,11 @@ impl Prog {
     /// Returns the number that user space knows the program by; zero once it has lost it.
     #[inline]
     pub fn id(&self) -> u32 {
-        // SAFETY: `aux` is valid by the type invariants. On purpose, this may race with the one
-        // write that there is, of zero.
-        unsafe { (&raw const (*(*self.as_ptr()).aux).id).read_volatile() }
+        // SAFETY: `aux` is valid by the type invariants. C changes the field once, to zero.
+        let id = unsafe { Atomic::from_ptr(&raw mut (*(*self.as_ptr()).aux).id) };
+
+        // Relaxed: only shown.
+        id.load(Relaxed)
     }
 
     /// Takes a reference; [`ENOENT`] if the last one is gone. Callable in any context.

@@ -344,12 +344,15 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     }
 
     /// Returns when the timer expires, or was last to expire, in nanoseconds of its clock. Of use
-    /// in its callback; otherwise it may change while it is read.
+    /// in its callback; otherwise it may change at any time. Orders nothing.
     #[inline]
     pub fn expires(&self) -> i64 {
-        // SAFETY: By the type invariants the timer is initialized. On purpose, this may race with a
-        // start, of which 32-bit machines may see half.
-        unsafe { (&raw const (*self.timer.get()).node.expires).read_volatile() }
+        // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece on
+        // 64-bit machines; on others, a start at the same time may show half of its value.
+        let expires = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).node.expires) };
+
+        // Relaxed: orders nothing, as documented.
+        expires.load(Relaxed)
     }
 
     /// Returns what tells this timer from all others that there are at the same time.
