@@ -114,6 +114,23 @@ impl ClockId {
             Self::BootTime => Instant::<BootTime>::now().as_nanos(),
         }
     }
+
+    /// Returns the time of the clock in nanoseconds. Callable in any context.
+    ///
+    /// While the clock is being updated, the result can be off by some microseconds, so it may go
+    /// back by as much.
+    pub fn now_fast(self) -> i64 {
+        // SAFETY: These functions may be called in any context.
+        let nsecs = unsafe {
+            match self {
+                Self::RealTime => bindings::ktime_get_real_fast_ns(),
+                Self::Monotonic => bindings::ktime_get_mono_fast_ns(),
+                Self::BootTime => bindings::ktime_get_boot_fast_ns(),
+            }
+        };
+
+        nsecs as i64
+    }
 }
 
 impl TryFrom<u32> for ClockId {
