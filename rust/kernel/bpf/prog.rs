@@ -15,6 +15,7 @@ use crate::{
     prelude::*,
     sync::atomic::{
         ordering::{
+            Acquire,
             Full,
             Relaxed,
             Release, //
@@ -113,7 +114,7 @@ impl Prog {
 /// A reference to a BPF program, which keeps it loaded.
 ///
 /// May be dropped in any context, with any lock held. Dropping the last reference unloads the
-/// program soon after, if the CPU stays online, and after a grace period.
+/// program soon after, and after a grace period.
 ///
 /// # Invariants
 ///
@@ -169,14 +170,16 @@ impl Drop for ProgRef {
     fn drop(&mut self) {
         let refs = self.refs();
 
-        // Relaxed: the exchange fails if this is not the count any more.
-        let mut count = refs.load(Relaxed);
+        // Acquire: if ours is the only reference, pairs with the Release below of who dropped the
+        // last but one. What they did with the program comes before `last()` writes to it.
+        let mut count = refs.load(Acquire);
         while count > 1 {
-            // Release: pairs with the full barrier of the atomic64_dec_and_test() in
-            // bpf_prog_put() that finds no other reference.
+            // Release: pairs with the Acquire of whoever finds one reference left, and with the
+            // atomic64_dec_and_test() in bpf_prog_put() of whoever drops that.
             match refs.cmpxchg(count, count - 1, Release) {
                 Ok(_) => return,
-                Err(now) => count = now,
+                // Acquire: as above. An exchange that fails orders nothing.
+                Err(_) => count = refs.load(Acquire),
             }
         }
         // SAFETY: By the type invariants, the reference is ours to drop; no other one was left.
