@@ -4,8 +4,9 @@
 //!
 //! An [`IrqWork`] may be queued in any context (in NMI if the architecture has
 //! `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`). It runs soon afterwards on the same CPU, in hard interrupt
-//! context with interrupts off (on `PREEMPT_RT`: in a thread; on a CPU that goes offline: in the
-//! thread that stops it, with interrupts off).
+//! context with interrupts off (on `PREEMPT_RT`: in a thread). If the CPU goes offline, what it has
+//! queued runs in the thread that stops it or, if it is queued after that, on the CPU that takes it
+//! down, with interrupts off.
 //!
 //! A work is queued through a reference that lasts for ever, as one to a static does. For built-in
 //! code only: the statics of a module, and what its works call, go when it is unloaded.

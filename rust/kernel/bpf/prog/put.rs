@@ -82,7 +82,7 @@ struct Waiting {
     work: IrqWork<Waiting>,
 }
 
-// One for each CPU: what is queued on one that has gone offline waits until it comes back.
+// One for each CPU. If a CPU goes offline, the CPU that takes it down runs what is left.
 crate::define_per_cpu! {
     static WAITING: Waiting = Waiting {
         refs: Llist::new(),
