@@ -58,11 +58,16 @@ impl CallbackCell {
         }
     }
 
-    /// Returns whether a callback is set.
+    /// Returns whether a callback is set, so that an expiry from now on finds one.
+    ///
+    /// That is up to the code, which an expiry looks for, and which a writer writes last: a program
+    /// may be there before.
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
-        // Relaxed: only tested for null, and ordered by nothing in C either.
-        !self.prog.load(Relaxed).is_null()
+        // Relaxed: an expiry of a timer that is started after this load comes after it, by the lock
+        // of the hrtimer's base, and so does not find what was there before. Pairs with the store
+        // in `replace()`.
+        !self.code.load(Relaxed).is_null()
     }
 
     /// Returns the program.
