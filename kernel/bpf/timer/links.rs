@@ -67,7 +67,8 @@ impl Links {
         let map = unsafe { &self.alive.map };
 
         // Acquire: pairs with the Full exchange in `CommandWord::kill()` or, where the drain is who
-        // buries, with the barrier in `Corpse::bury()`, both of which come before RCU writes here.
+        // buries, with the barrier in `Corpse::from_drain()`, both of which come before RCU writes
+        // here.
         // Who gets such a pointer, finds the timer dead afterwards.
         map.load(Acquire)
     }

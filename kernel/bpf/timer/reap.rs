@@ -140,6 +140,10 @@ impl Corpse {
     ///
     /// The timer must be dead, and the caller, having taken it off a queue, must own it.
     pub(crate) unsafe fn from_drain(timer: NonNull<Timer>) -> Self {
+        // Orders the death, which the drain has only read, before what RCU writes to the links. A
+        // killer that buries has ordered it by its exchange. Pairs with the Acquire in
+        // `Links::map()`.
+        smp_mb(Full);
         // INVARIANT: By the safety requirement.
         Self(timer)
     }
@@ -158,9 +162,6 @@ impl Corpse {
         timer.callback.clear();
         // If it runs, it finds no callback or is past that, and is waited for below.
         timer.disarm();
-        // Orders the death, which the drain has only read, before what RCU writes to the links.
-        // Pairs with the Acquire in `Links::map()`.
-        smp_mb(Full);
         tasks_trace::call(self);
     }
 }
