@@ -14,4 +14,7 @@ u64 bpf_timer_cancel(u64 timer, u64 r2, u64 r3, u64 r4, u64 r5);
 /* The body of the kfunc bpf_timer_cancel_async(). */
 int bpf_timer_try_cancel(void *timer);
 
+/* Called once at boot, before programs can be loaded. */
+int bpf_timer_set_up_queues(void);
+
 #endif /* _LINUX_BPF_TIMER_H */

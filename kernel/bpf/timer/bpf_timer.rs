@@ -28,6 +28,8 @@
 //!   interrupted the hrtimer core or RCU is left for later ([`defer`]).
 //! - **R6** Memory is freed once, by one party, after every reader that could have found it is done
 //!   ([`reap`]).
+//! - **R7** No program can keep a CPU by what it makes the drain do ([`pace`]).
+//! - **R8** Nothing waits for the return of a CPU that is offline ([`defer`]).
 
 mod callback;
 mod command;
@@ -35,6 +37,7 @@ mod defer;
 mod expire;
 mod exports;
 mod links;
+mod pace;
 mod reap;
 mod slot;
 mod timer;

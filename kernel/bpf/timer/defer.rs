@@ -4,8 +4,12 @@
 //!
 //! With interrupts off or in NMI, a program may have interrupted the hrtimer core, RCU or itself.
 //! There an operation is put into the timer's [command word](crate::command) and the timer on the
-//! queue of its CPU; the drain runs as soon as interrupts are on. Nothing is allocated, so nothing
+//! queue of its CPU. The drain runs as soon as interrupts are on. Nothing is allocated, so nothing
 //! of this fails for lack of memory (R5).
+//!
+//! The drain is an `irq_work`. If a CPU goes offline, the CPU that takes it down runs what is left,
+//! so no operation waits for a CPU that is gone (R8). If drains take too much of a CPU, they pause
+//! (R7); see [`pace`](crate::pace).
 
 use crate::{
     command::{
@@ -14,12 +18,12 @@ use crate::{
         Op, //
     },
     links::Links,
+    pace::Pace,
     reap::Corpse,
     timer::Timer, //
 };
 
 use kernel::{
-    interrupt,
     irq_work::{
         IrqWork,
         IrqWorkItem, //
@@ -40,6 +44,13 @@ use kernel::{
             LlistItem,
             LlistNode, //
         },
+        SetOnce, //
+    },
+    time::hrtimer::dynamic::{
+        ClockId,
+        DynHrTimer,
+        DynHrTimerCallback,
+        StartMode, //
     },
 };
 
@@ -76,12 +87,14 @@ unsafe impl LlistItem for Queued {
 impl Queued {
     /// Does what is pending: one operation and no more, as others may leave them faster than they
     /// can be done here, with interrupts off.
-    fn process(self, queue: &'static Queue) {
+    fn process(self) {
         // SAFETY: By the type invariants the timer is valid.
         let timer = unsafe { self.0.as_ref() };
+        // Of the CPU that does it, which need not be the one that the timer was queued on.
+        let here = QUEUE.this_cpu();
 
         // Relaxed: the exchange in `take()` comes after it.
-        queue.doing.store(self.0.as_ptr(), Relaxed);
+        here.doing.store(self.0.as_ptr(), Relaxed);
         match timer.command.take() {
             Some(Op::Start(start)) => timer.start_now(start),
             Some(Op::Cancel) => {
@@ -90,32 +103,27 @@ impl Queued {
             None => {}
         }
         // Release: pairs with the Acquire in `wait_for()`.
-        queue.doing.store(ptr::null_mut(), Release);
+        here.doing.store(ptr::null_mut(), Release);
 
         match timer.command.finish() {
             // Nothing of the timer is touched from here on.
             Next::Done => {}
-            Next::Again => queue.push(self),
+            Next::Again => here.push(self),
             // SAFETY: The timer is dead, and by the type invariants ours.
             Next::Bury => unsafe { Corpse::from_drain(self.0) }.bury(),
         }
     }
 }
 
-/// How many drains in a row NMIs may disturb.
-const MOST_DISTURBED: u32 = 8;
-
 /// The queue of a CPU.
 struct Queue {
     timers: Llist<Queued>,
     work: IrqWork<Queue>,
-    /// Whether the drain is at work. Only written on this CPU, as is what follows.
-    draining: Atomic<bool>,
-    /// Whether an NMI has left something while the drain is at work.
-    disturbed: Atomic<bool>,
-    /// How many drains before this one, in a row, were disturbed.
-    disturbed_before: Atomic<u32>,
-    /// The timer whose operation the drain has taken and not finished.
+    pace: Pace,
+    /// Whether drains pause, until the alarm ends that.
+    paused: Atomic<bool>,
+    alarm: SetOnce<Pin<KBox<Alarm>>>,
+    /// The timer whose operation the drain on this CPU has taken and not finished.
     doing: Atomic<*mut Timer>,
 }
 
@@ -123,9 +131,9 @@ kernel::define_per_cpu! {
     static QUEUE: Queue = Queue {
         timers: Llist::new(),
         work: IrqWork::new(),
-        draining: Atomic::new(false),
-        disturbed: Atomic::new(false),
-        disturbed_before: Atomic::new(0),
+        pace: Pace::new(),
+        paused: Atomic::new(false),
+        alarm: SetOnce::new(),
         doing: Atomic::new(ptr::null_mut()),
     };
 }
@@ -137,68 +145,96 @@ kernel::impl_has_irq_work! {
 
 impl IrqWorkItem for Queue {
     fn run(&'static self) {
-        // Relaxed, all of them: only accessed on this CPU.
-        self.draining.store(true, Relaxed);
-        self.timers.take_all().for_each(|timer| timer.process(self));
-        self.draining.store(false, Relaxed);
+        let drain = self.pace.begin();
 
-        let disturbed = if self.disturbed.load(Relaxed) {
-            self.disturbed_before.load(Relaxed) + 1
-        } else {
-            0
-        };
-        self.disturbed_before.store(disturbed, Relaxed);
-        self.disturbed.store(false, Relaxed);
+        self.timers.take_all().for_each(Queued::process);
+        if let Some(nsecs) = self.pace.end(drain) {
+            self.pause(nsecs);
+        }
     }
 }
 
 impl Queue {
     fn push(&'static self, timer: Queued) {
-        // If it was not empty, whoever made it so has queued the work or is about to.
-        if self.timers.push(timer) {
-            IrqWork::queue(self);
+        // If it was not empty, whoever made it so has asked for a drain or is about to; or drains
+        // pause, and the alarm does.
+        // Relaxed: comes after the exchange of the push, which pairs with that of the drain at the
+        // end of the pause. Either that drain finds the timer, or this finds that there is no pause.
+        if self.timers.push(timer) && !self.paused.load(Relaxed) {
+            self.drain();
         }
     }
 
-    /// Returns whether an operation issued here comes from the drain of this CPU, by way of a
-    /// tracepoint or probe on what it does.
-    ///
-    /// An NMI comes by itself, but breakpoints, and with them probes, are NMIs too. So NMIs may
-    /// leave something while the drain is at work, but not in too many drains in a row.
-    fn would_feed_itself(&self) -> bool {
-        // Relaxed, all of them: only accessed on this CPU.
-        if !self.draining.load(Relaxed) {
-            return false;
-        }
-        if !interrupt::in_nmi() {
-            return true;
-        }
-        if self.disturbed_before.load(Relaxed) == MOST_DISTURBED {
-            return true;
-        }
-        self.disturbed.store(true, Relaxed);
-        false
+    /// Asks for a drain.
+    fn drain(&'static self) {
+        self.pace.ask();
+        IrqWork::queue(self);
     }
+
+    #[cold]
+    fn pause(&self, nsecs: i64) {
+        let Some(alarm) = self.alarm.as_ref() else {
+            return;
+        };
+        // Relaxed: the alarm is started after it, with a lock.
+        self.paused.store(true, Relaxed);
+        // SAFETY: The queue is a static, so the alarm is never dropped.
+        unsafe { DynHrTimer::start(&**alarm, nsecs, StartMode::new(false, true)) };
+    }
+}
+
+/// The timer that ends the pause of a queue. If the CPU of the queue goes offline, another one does
+/// what was left during the pause.
+#[pin_data]
+struct Alarm {
+    #[pin]
+    timer: DynHrTimer<Alarm>,
+    queue: &'static Queue,
+}
+
+kernel::impl_has_dyn_hr_timer! {
+    impl HasDynHrTimer for Alarm { self.timer }
+}
+
+impl DynHrTimerCallback for Alarm {
+    fn run(&self) {
+        // Relaxed: comes before the exchange by which the drain takes the queue, which pairs with
+        // that of the push in `Queue::push()`.
+        self.queue.paused.store(false, Relaxed);
+        self.queue.drain();
+    }
+}
+
+/// Makes the queues ready to pause. Called once, at boot.
+pub(crate) fn set_up_queues() -> Result {
+    for queue in QUEUE.copies() {
+        let alarm = try_pin_init!(Alarm {
+            timer <- DynHrTimer::new(ClockId::Monotonic, StartMode::RELATIVE),
+            queue,
+        }? Error);
+
+        queue.alarm.populate(KBox::try_pin_init(alarm, GFP_KERNEL)?);
+    }
+    Ok(())
+}
+
+/// Lets all drains pause, as if their CPUs owed `nsecs` of rest. Ends pauses if that is little.
+#[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
+pub(crate) fn pause_all(nsecs: i64) {
+    QUEUE.copies().for_each(|queue| queue.pause(nsecs));
 }
 
 /// Leaves `op` to the drain.
 ///
-/// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is being made. [`EDEADLK`] if the drain itself
-/// has issued it: each operation that it does could issue two more, and this CPU would never do
-/// anything else.
+/// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is being made.
 ///
 /// The caller must not be able to migrate, as is the case where operations must be deferred.
 #[cold]
 pub(crate) fn post(timer: &Timer, op: Op) -> Result {
-    let queue = QUEUE.this_cpu();
-
-    if queue.would_feed_itself() {
-        return Err(EDEADLK);
-    }
     if timer.command.post(op)? == Handover::Caller {
         // INVARIANT: The command was `Idle` and is not any more, so the timer is on no queue. The
         // reference is a way to all that the drain may free, by the invariants of `Timer`.
-        queue.push(Queued(NonNull::from(timer)));
+        QUEUE.this_cpu().push(Queued(NonNull::from(timer)));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 
 use crate::{
     command::Start,
+    defer,
     slot::Slot, //
 };
 
@@ -161,4 +162,14 @@ pub(crate) unsafe extern "C" fn bpf_timer_try_cancel(timer: *mut c_void) -> c_in
 pub(crate) unsafe extern "C" fn bpf_timer_cancel_and_free(timer: *mut c_void) {
     // SAFETY: By the safety requirement.
     unsafe { Slot::cancel_and_free(timer) };
+}
+
+/// Makes the queues of the drain ready; called once at boot.
+///
+/// # Safety
+///
+/// None, but that is the type of what C calls.
+#[export]
+pub(crate) unsafe extern "C" fn bpf_timer_set_up_queues() -> c_int {
+    defer::set_up_queues().map_or_else(|error| error.to_errno(), |()| 0)
 }

@@ -3,6 +3,7 @@
 //! Operations where nothing may be locked.
 
 use super::fixture::*;
+use crate::defer;
 
 use kernel::{
     error::code,
@@ -97,6 +98,28 @@ mod tests {
         assert!(place.is_empty());
         assert_eq!(place.settle(), 0);
         assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn paused_drain_executes_operations_later() -> Result {
+        let (_fixture, place) = Fixture::with_timer()?;
+        let (_other_fixture, other) = Fixture::with_timer()?;
+
+        let result = with_irqs_off(|| {
+            defer::pause_all(LATER as i64);
+            place.start(MSEC, 0)
+        });
+        assert_eq!(result, 0);
+        assert!(!place.inner()?.command.is_idle());
+        // Direct operations do not wait for the end of the pause.
+        assert_eq!(other.start(MSEC, 0), 0);
+        assert_eq!(other.wait_for(1), 1);
+        assert_eq!(place.runs(), 0);
+
+        with_irqs_off(|| defer::pause_all(1));
+        assert_eq!(place.wait_for(1), 1);
+        assert_eq!(place.settle(), 1);
         Ok(())
     }
 
