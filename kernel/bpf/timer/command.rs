@@ -281,6 +281,14 @@ impl CommandWord {
         Ok(())
     }
 
+    /// Checks that the timer is not dead, born or not: [`ENOENT`] if it is.
+    pub(crate) fn check_not_dead(&self) -> Result {
+        if self.is_killed() {
+            return Err(ENOENT);
+        }
+        Ok(())
+    }
+
     /// Returns whether nothing is pending, the timer on no queue, and not dead.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {

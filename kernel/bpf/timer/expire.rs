@@ -37,19 +37,7 @@ impl Timer {
         let Ok(map) = self.map() else {
             return;
         };
-        // Where the walk over the elements has not been, or will not go, as the element is not in
-        // the map any more: let go of the program, which may be all that keeps the map. Only in
-        // resizable hashes is a timer made in such an element (H7); with the element in the map,
-        // its memory is not freed before this expiry ends.
         let value = self.value();
-        // SAFETY: It is a hash, and a reader keeps the element, by the type invariants of `Timer`.
-        // These do not hold for one exception, which is a use after free that C has as well: the
-        // map code frees the memory of a deleted element, or that and an inner map, right after it
-        // has had the timer killed. An expiry that got here just before uses what is left.
-        if !map.has_user_refs() || map.is_resizable_hash() && !unsafe { map.finds(value) } {
-            self.callback.clear();
-            return;
-        }
         let mut index = 0;
 
         // By the type invariants of `Timer` this is the value of an element of the map.

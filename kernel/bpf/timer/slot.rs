@@ -94,8 +94,9 @@ impl Slot {
     /// Puts a new timer into the slot.
     ///
     /// [`EBUSY`] if there is one, [`ENOMEM`], [`EOPNOTSUPP`] as from [`DynHrTimer::new`], [`EPERM`]
-    /// if the map has no user reference, or [`ENOENT`] if the element was deleted (from a hash that
-    /// is not resizable), so that nobody would ever cancel the timer.
+    /// if the map has no user reference, or [`ENOENT`] if the element was deleted, so that nobody
+    /// would ever cancel the timer. In a resizable hash, a timer in a deleted element stays in the
+    /// slot and cannot be used before the element is in the map again; see [`Timer::find`].
     ///
     /// [`DynHrTimer::new`]: kernel::time::hrtimer::dynamic::DynHrTimer::new
     ///
@@ -121,16 +122,14 @@ impl Slot {
         let value = ptr::from_ref(self).wrapping_byte_sub(offset);
         let value = value.cast_mut().cast();
 
-        // SAFETY: By the safety requirement.
-        unsafe { self.vacate(map, value) }?;
+        self.vacate()?;
         // SAFETY: By the safety requirement, `value` is the value of the element.
         let timer = unsafe { Detached::new(map, value, clock) }?;
 
         // INVARIANT: The slot owns the timer from here on.
         // Full: publishes the timer, for the Acquire in `timer()`.
         while let Err(_other) = self.timer.cmpxchg(ptr::null_mut(), timer.as_ptr(), Full) {
-            // SAFETY: By the safety requirement.
-            if let Err(busy) = unsafe { self.vacate(map, value) } {
+            if let Err(busy) = self.vacate() {
                 timer.discard();
                 return Err(busy);
             }
@@ -139,12 +138,14 @@ impl Slot {
         // slot in it (R6).
         let timer = unsafe { timer.into_slot().as_ref() };
 
-        // SAFETY: By the safety requirement.
-        let result = unsafe { Self::admit(timer, map, value) };
-        if result.is_err() {
-            self.take_back(timer);
+        match timer.admit() {
+            Err(ENOENT) if map.is_resizable_hash() => Ok(()),
+            Err(error) => {
+                self.take_back(timer);
+                Err(error)
+            }
+            Ok(()) => Ok(()),
         }
-        result
     }
 
     /// Takes a timer that is not admitted out of the slot.
@@ -171,58 +172,23 @@ impl Slot {
         }
     }
 
-    /// Makes operations on a timer in the slot possible, if somebody will cancel it: [`EPERM`] if
-    /// the map has no user reference, [`ENOENT`] if it does not have the element.
-    ///
-    /// # Safety
-    ///
-    /// `value` must be that of an element of `map`, and `timer` have been found in its slot.
-    #[inline]
-    unsafe fn admit(timer: &Timer, map: &Map, value: *mut c_void) -> Result {
-        // R3: Pairs with the full barrier of the atomic64_dec_and_test() of `usercnt`, after which
-        // the release looks into the slots, and with the one in `cancel_and_free()`. Either those
-        // find this timer, or this finds no user, or the element deleted.
-        smp_mb(barrier::Full);
-        if !map.has_user_refs() {
-            return Err(EPERM);
-        }
-        // In a resizable hash the timer is left to the next owner of the element, if there is one.
-        // SAFETY: It is a hash; by the safety requirement, in the section that the slot is used in.
-        if map.is_hash() && !unsafe { map.finds(value) } {
-            return Err(ENOENT);
-        }
-        // Not before: nobody can have armed a timer that nobody would cancel.
-        timer.command.birth();
-        Ok(())
-    }
-
     /// Sees to it that the slot is empty; [`EBUSY`] if it has a timer for the caller to use, even
     /// if the one who made it is not through.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::init`], with `value` the value that the slot is in.
     #[inline]
-    unsafe fn vacate(&self, map: &Map, value: *mut c_void) -> Result {
+    fn vacate(&self) -> Result {
         match self.timer() {
-            // SAFETY: By the safety requirement; the timer was found in the slot.
-            Ok(timer) => unsafe { self.settle(timer, map, value) },
+            Ok(timer) => self.settle(timer),
             Err(_) => Ok(()),
         }
     }
 
     /// Settles what becomes of a timer in the slot: it is for the caller to use, [`EBUSY`], or it
     /// is not in the slot any more.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::vacate`], and `timer` must have been found in the slot.
     #[cold]
-    unsafe fn settle(&self, timer: &Timer, map: &Map, value: *mut c_void) -> Result {
+    fn settle(&self, timer: &Timer) -> Result {
         if timer.command.is_unborn() {
             // If it is not admitted, its maker takes it back.
-            // SAFETY: By the safety requirement.
-            let _ = unsafe { Self::admit(timer, map, value) };
+            let _ = timer.admit();
         }
         // What is dead in its slot was abandoned: its maker had no user of the map, or had not
         // found the element, which is somebody else's now. Nobody waits for it to be taken out.
@@ -247,13 +213,16 @@ impl Slot {
         // SAFETY: By the safety requirement.
         let slot = unsafe { &(*slot.cast::<Self>()).timer };
 
-        // If the element was taken out of the map, that was before. Pairs with the barrier in
-        // `admit()`, which looks for it there.
-        smp_mb(barrier::Full);
         // Most elements that are freed never had a timer: do not write to those.
         // Relaxed: only tested for null.
         if slot.load(Relaxed).is_null() {
-            return;
+            // If the element was taken out of the map, that was before. Pairs with the barrier in
+            // `Timer::admit()`, which looks for it there. The exchange below is such a barrier, too.
+            smp_mb(barrier::Full);
+            // Relaxed: as above.
+            if slot.load(Relaxed).is_null() {
+                return;
+            }
         }
         // Full: of several who come here at once one gets the timer. Pairs with the cmpxchg in
         // `make_timer()`.

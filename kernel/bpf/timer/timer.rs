@@ -29,6 +29,10 @@ use kernel::{
     },
     interrupt,
     prelude::*,
+    sync::barrier::{
+        self,
+        smp_mb, //
+    },
     time::hrtimer::dynamic::{
         CancelWait,
         ClockId,
@@ -51,9 +55,11 @@ use kernel::{
 ///   to the map that this one is in, which frees it after a grace period) until it is freed itself,
 ///   after a grace period. The map is not used to free the timer.
 /// - `home` names the value of the element of the map in which the timer's slot is. It is used by
-///   callbacks, none of which begins after the grace period that follows the timer's death.
-/// - A timer that is made in a deleted element of a resizable hash dies when the element is freed,
-///   with no grace period after. What its expiry does about that is said there.
+///   operations, that is by programs that have found the slot, and by callbacks, none of which
+///   begins after the grace period that follows the timer's death.
+/// - A timer that is alive was in its slot while the element was in the map. Who takes the element
+///   out kills the timer, and the element is not freed before a grace period after that. So it
+///   outlives the callbacks. Until it is alive, a timer is not armed.
 /// - If the clock in `home` is the real-time one, the timer is the first field of a [`WallTimer`].
 ///   As with `container_of!`, a reference to the timer is a way to all of that.
 #[pin_data]
@@ -168,6 +174,70 @@ impl Timer {
         Ok(unsafe { &*map })
     }
 
+    /// Returns the map that the timer belongs to, born or not; [`ENOENT`] if it is dead.
+    fn map_until_death(&self) -> Result<&Map> {
+        let map = self.links.map();
+
+        self.command.check_not_dead()?;
+        // SAFETY: The timer was not dead after the pointer was read, so that is the map; it is
+        // valid by the type invariants.
+        Ok(unsafe { &*map })
+    }
+
+    /// Makes operations possible, if somebody will cancel the timer: [`EPERM`] if the map has no
+    /// user reference, [`ENOENT`] if it does not have the element.
+    ///
+    /// To be called by readers that have found the timer in its slot.
+    pub(crate) fn admit(&self) -> Result {
+        let map = self.map_until_death()?;
+
+        // R3: Pairs with the full barrier of the atomic64_dec_and_test() of `usercnt`, after which
+        // the release looks into the slots, and with the one in `Slot::cancel_and_free()`. Either
+        // those find this timer, or this finds no user, or the element deleted.
+        smp_mb(barrier::Full);
+        if !map.has_user_refs() {
+            return Err(EPERM);
+        }
+        let is_hash = map.is_hash() || map.is_resizable_hash();
+        // SAFETY: It is a hash; by the type invariants this is the value of an element of it, which
+        // is not freed before the section ends in which the slot was found.
+        if is_hash && !unsafe { map.finds(self.value()) } {
+            return Err(ENOENT);
+        }
+        // Not before: nobody can have armed a timer that nobody would cancel.
+        self.command.birth();
+        Ok(())
+    }
+
+    /// Returns the map, for an operation on the timer. `None` if the timer is in an element that is
+    /// not in the map, a resizable hash, any more (or not yet again).
+    ///
+    /// There, what upstream's tests and with them programs may rely on is that init, set_callback
+    /// and start succeed. They have no effect: nobody would cancel the timer, and nothing would keep
+    /// the element until the callback has run. If the memory becomes an element again, its owner
+    /// finds the timer there.
+    ///
+    /// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is being made, [`EPERM`] if it cannot be
+    /// used before the map has a user reference, which it will not.
+    #[inline]
+    pub(crate) fn find(&self) -> Result<Option<&Map>> {
+        match self.map() {
+            Err(EINVAL) => self.find_unborn(),
+            map => map.map(Some),
+        }
+    }
+
+    #[cold]
+    fn find_unborn(&self) -> Result<Option<&Map>> {
+        if !self.map_until_death()?.is_resizable_hash() {
+            return Err(EINVAL);
+        }
+        match self.admit() {
+            Err(ENOENT) => Ok(None),
+            result => result.and_then(|()| self.map().map(Some)),
+        }
+    }
+
     /// Returns the value that the timer is in.
     #[inline]
     pub(crate) fn value(&self) -> *mut c_void {
@@ -192,8 +262,13 @@ impl Timer {
     /// is going away, [`EINVAL`] if the timer is being made.
     #[inline]
     pub(crate) fn set_callback(&self, prog: &Prog, callback: Callback) -> Result {
-        // What is set while the last user reference goes is dropped with the timer.
-        if !self.map()?.has_user_refs() {
+        let Some(map) = self.find()? else {
+            return Ok(());
+        };
+
+        // A callback that is set while the last user reference goes away is dropped when the map
+        // frees the timer.
+        if !map.has_user_refs() {
             return Err(EPERM);
         }
         self.callback.set(prog, callback)
@@ -201,8 +276,7 @@ impl Timer {
 
     /// Arms the timer, or moves it.
     ///
-    /// [`EINVAL`] if it has no callback, [`ENOENT`] if it is dead, [`EDEADLK`] if the drain would
-    /// feed itself.
+    /// [`EINVAL`] if it has no callback, [`ENOENT`] if it is dead.
     #[inline]
     pub(crate) fn start(&self, start: Start) -> Result {
         if trace::start_is_on() {
@@ -222,7 +296,7 @@ impl Timer {
     #[inline]
     fn start_or_defer(&self, start: Start) -> Result {
         if !self.callback.is_set() {
-            return Err(EINVAL);
+            return self.start_nothing();
         }
         if must_defer() {
             return self.leave_start(start);
@@ -232,6 +306,14 @@ impl Timer {
         }
         self.start_now(start);
         Ok(())
+    }
+
+    #[cold]
+    fn start_nothing(&self) -> Result {
+        match self.find() {
+            Ok(None) => Ok(()),
+            _ => Err(EINVAL),
+        }
     }
 
     #[cold]
@@ -354,8 +436,8 @@ impl Timer {
 
     /// Cancels the timer without waiting, and keeps its callback.
     ///
-    /// [`ECANCELED`] if that is left to the drain, [`EDEADLK`] if the drain would feed itself,
-    /// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is being made.
+    /// [`ECANCELED`] if that is left to the drain, [`ENOENT`] if the timer is dead, [`EINVAL`] if
+    /// it is being made.
     #[inline]
     pub(crate) fn try_cancel(&self) -> Result<TryCancel> {
         if trace::cancel_is_on() {
@@ -377,8 +459,10 @@ impl Timer {
     #[inline]
     fn disarm_or_defer(&self) -> Result<TryCancel> {
         if must_defer() {
-            defer::post(self, Op::Cancel)?;
-            return Err(ECANCELED);
+            return match defer::post(self, Op::Cancel) {
+                Err(EINVAL) => self.disarm_nothing(),
+                result => result.and(Err(ECANCELED)),
+            };
         }
         if !self.command.is_idle() {
             return self.disarm_instead();
@@ -386,9 +470,18 @@ impl Timer {
         Ok(self.disarm())
     }
 
+    /// What is not born was never armed.
+    #[cold]
+    fn disarm_nothing(&self) -> Result<TryCancel> {
+        self.find().map(|_| TryCancel::Inactive)
+    }
+
     #[cold]
     fn disarm_instead(&self) -> Result<TryCancel> {
-        let start_pending = self.supersede()?;
+        let start_pending = match self.supersede() {
+            Err(EINVAL) => return self.disarm_nothing(),
+            result => result?,
+        };
 
         match self.disarm() {
             TryCancel::Inactive if start_pending => Ok(TryCancel::Cancelled),

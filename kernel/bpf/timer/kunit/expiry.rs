@@ -63,40 +63,6 @@ mod tests {
     }
 
     #[test]
-    fn expiry_does_not_call_with_a_deleted_element() -> Result {
-        let fixture = Fixture::new()?;
-        let place = fixture.element();
-
-        // In other hashes there is no such timer.
-        fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_RHASH, 4);
-        fixture.delete_element();
-        fixture.prepare(place, MONOTONIC);
-        assert_eq!(fixture.prog_refs(0), 2);
-        assert_eq!(place.start(MSEC, 0), 0);
-        assert_eq!(fixture.wait_for_prog_refs(0, 1), 1);
-        assert_eq!(place.settle(), 0);
-        Ok(())
-    }
-
-    #[test]
-    fn timer_can_die_in_its_expiry() -> Result {
-        let fixture = Fixture::new()?;
-        let place = fixture.element();
-
-        // Where the map is asked for the element, after the expiry has found the timer alive.
-        fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_RHASH, 4);
-        fixture.prepare(place, MONOTONIC);
-        fixture.delete_element_in_expiry();
-        assert_eq!(place.start(MSEC, 0), 0);
-        // The callback is still called: nobody waits for that.
-        assert_eq!(place.wait_for(1), 1);
-        assert!(place.is_empty());
-        assert_eq!(fixture.prog_refs(0), 1);
-        assert_eq!(place.settle(), 1);
-        Ok(())
-    }
-
-    #[test]
     fn expiry_calls_with_the_index_of_an_array() -> Result {
         let fixture = Fixture::new()?;
         fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY, 4);
@@ -214,17 +180,6 @@ mod tests {
 
         assert_eq!(place.start(1, ABSOLUTE), 0);
         assert_eq!(place.wait_for(1), 1);
-        Ok(())
-    }
-
-    #[test]
-    fn expiry_without_user_references_lets_go_of_the_program() -> Result {
-        let (fixture, place) = Fixture::with_timer()?;
-
-        fixture.set_user_refs(0);
-        assert_eq!(place.start(MSEC, 0), 0);
-        assert_eq!(fixture.wait_for_prog_refs(0, 1), 1);
-        assert_eq!(place.runs(), 0);
         Ok(())
     }
 

@@ -102,23 +102,6 @@ unsafe extern "C" fn lookup_in_empty(
     core::ptr::null_mut()
 }
 
-/// The lookup in a map of which the element is deleted while it is looked up; to be called by an
-/// expiry.
-///
-/// # Safety
-///
-/// As for [`lookup`].
-unsafe extern "C" fn lookup_and_free(
-    map: *mut bindings::bpf_map,
-    _key: *mut c_void,
-) -> *mut c_void {
-    // SAFETY: By the safety requirement.
-    let place = unsafe { Fixture::from_map(map) }.element();
-
-    place.free();
-    place.0.cast()
-}
-
 /// The lookup in a map whose element was deleted, where the init that looks has not yet taken its
 /// timer back when somebody else has the element again and makes a timer in it.
 ///
@@ -224,7 +207,7 @@ impl Fixture {
         &self,
         lookup: unsafe extern "C" fn(*mut bindings::bpf_map, *mut c_void) -> *mut c_void,
     ) {
-        // SAFETY: No timer of the map is started, so that no expiry looks anything up.
+        // SAFETY: No operation on a timer of the map is under way that looks anything up.
         unsafe { (*self.ops.get()).map_lookup_elem = Some(lookup) };
     }
 
@@ -233,9 +216,9 @@ impl Fixture {
         self.set_lookup(lookup_in_empty);
     }
 
-    /// As if it were being deleted, once an expiry has looked it up.
-    pub(super) fn delete_element_in_expiry(&self) {
-        self.set_lookup(lookup_and_free);
+    /// As if its memory were used for another element of the map.
+    pub(super) fn reuse_element(&self) {
+        self.set_lookup(lookup);
     }
 
     /// As if it had been, until an init has found out; see [`lookup_too_late`].

@@ -72,6 +72,50 @@ mod tests {
     }
 
     #[test]
+    fn deleted_element_of_a_resizable_hash_has_a_timer_without_effect() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_RHASH, 4);
+        for clock in [MONOTONIC, REALTIME] {
+            fixture.delete_element();
+            fixture.prepare(place, clock);
+            assert_eq!(fixture.init(place, clock), errno(code::EBUSY));
+            assert_eq!(fixture.prog_refs(0), 1);
+            assert_eq!(place.start(0, 0), 0);
+            assert_eq!(place.try_cancel(), 0);
+            let results = with_irqs_off(|| (place.start(0, 0), place.try_cancel()));
+            assert_eq!(results, (0, 0));
+            assert_eq!(place.cancel(), 0);
+            assert_eq!(place.settle(), 0);
+
+            // Whoever has the memory next finds the timer there, without a callback.
+            fixture.reuse_element();
+            assert_eq!(place.start(0, 0), errno(code::EINVAL));
+            assert_eq!(fixture.set_callback(place, 0), 0);
+            assert_eq!(fixture.prog_refs(0), 2);
+            assert_eq!(place.start(LATER, 0), 0);
+            assert_eq!(place.cancel(), 1);
+            place.free();
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn deleted_element_without_user_references_takes_no_callback() -> Result {
+        let fixture = Fixture::new()?;
+        let place = fixture.element();
+
+        fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_RHASH, 4);
+        fixture.delete_element();
+        assert_eq!(fixture.init(place, MONOTONIC), 0);
+        fixture.set_user_refs(0);
+        assert_eq!(fixture.set_callback(place, 0), errno(code::EPERM));
+        assert_eq!(fixture.prog_refs(0), 1);
+        Ok(())
+    }
+
+    #[test]
     fn operations_need_init() -> Result {
         let fixture = Fixture::new()?;
         let place = fixture.element();
