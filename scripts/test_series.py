@@ -241,6 +241,18 @@ class Series(unittest.TestCase):
         self.assertEqual(self.series("check", self.pristine, self.out, status=1), "series: build has 3 mails, "
                          "not one for each of 3 patches and the cover letter: write it anew\n")
 
+    def test_fixes(self):
+        tree = self.dir / "tree"
+        self.write("0000-fix-a.patch", self.CHANGES.format(""))
+        self.write("0002-a.patch", self.ADDS.replace("kernel/b", "kernel/e").replace("add b", "add e"))
+        (self.dir / "kernel/e").write_text("e\n")
+        self.series("fixes", self.pristine, tree)
+        self.assertIn("-- a\n", (tree / "a").read_text())
+        self.assertFalse((tree / "kernel/b").exists())
+        (self.dir / "patches/0000-fix-a.patch").rename(self.dir / "patches/0004-fix-a.patch")
+        self.assertEqual(self.series("fixes", self.pristine, tree, status=1),
+                         "series: a fix in patches/ comes after another patch, or adds a file\n")
+
 
 if __name__ == "__main__":
     unittest.main()
