@@ -172,8 +172,8 @@ impl Slot {
         }
     }
 
-    /// Sees to it that the slot is empty; [`EBUSY`] if it has a timer for the caller to use, even
-    /// if the one who made it is not through.
+    /// Empties the slot of a timer that nobody can use; [`EBUSY`] if it has one for the caller to
+    /// use, even if the init that made it has not returned.
     #[inline]
     fn vacate(&self) -> Result {
         match self.timer() {

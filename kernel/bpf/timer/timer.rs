@@ -57,9 +57,9 @@ use kernel::{
 /// - `home` names the value of the element of the map in which the timer's slot is. It is used by
 ///   operations, that is by programs that have found the slot, and by callbacks, none of which
 ///   begins after the grace period that follows the timer's death.
-/// - A timer that is alive was in its slot while the element was in the map. Who takes the element
-///   out kills the timer, and the element is not freed before a grace period after that. So it
-///   outlives the callbacks. Until it is alive, a timer is not armed.
+/// - A timer that is alive was in its slot while the element was in the map. Whoever takes the
+///   element out kills the timer, and the element is not freed before a grace period after that. So
+///   it outlives the callbacks. Before it is alive, a timer is not armed.
 /// - If the clock in `home` is the real-time one, the timer is the first field of a [`WallTimer`].
 ///   As with `container_of!`, a reference to the timer is a way to all of that.
 #[pin_data]
@@ -209,16 +209,14 @@ impl Timer {
         Ok(())
     }
 
-    /// Returns the map, for an operation on the timer. `None` if the timer is in an element that is
-    /// not in the map, a resizable hash, any more (or not yet again).
+    /// Returns the map, for an operation on the timer; [`ENOENT`] if the timer is dead, [`EINVAL`]
+    /// if it is being made.
     ///
-    /// There, what upstream's tests and with them programs may rely on is that init, set_callback
-    /// and start succeed. They have no effect: nobody would cancel the timer, and nothing would keep
-    /// the element until the callback has run. If the memory becomes an element again, its owner
-    /// finds the timer there.
-    ///
-    /// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is being made, [`EPERM`] if it cannot be
-    /// used before the map has a user reference, which it will not.
+    /// `None` if the map is a resizable hash from which the element was deleted. Upstream's tests
+    /// demand that init, set_callback and start succeed there. They have no effect: nobody would
+    /// cancel the timer, and nothing would keep the element until the callback has run. If the
+    /// memory becomes an element again, its owner finds the timer there. [`EPERM`] if this cannot
+    /// be, since the map has no user reference.
     #[inline]
     pub(crate) fn find(&self) -> Result<Option<&Map>> {
         match self.map() {
@@ -296,7 +294,7 @@ impl Timer {
     #[inline]
     fn start_or_defer(&self, start: Start) -> Result {
         if !self.callback.is_set() {
-            return self.start_nothing();
+            return self.start_without_callback();
         }
         if must_defer() {
             return self.leave_start(start);
@@ -309,7 +307,7 @@ impl Timer {
     }
 
     #[cold]
-    fn start_nothing(&self) -> Result {
+    fn start_without_callback(&self) -> Result {
         match self.find() {
             Ok(None) => Ok(()),
             _ => Err(EINVAL),
@@ -460,7 +458,7 @@ impl Timer {
     fn disarm_or_defer(&self) -> Result<TryCancel> {
         if must_defer() {
             return match defer::post(self, Op::Cancel) {
-                Err(EINVAL) => self.disarm_nothing(),
+                Err(EINVAL) => self.cancel_unborn(),
                 result => result.and(Err(ECANCELED)),
             };
         }
@@ -470,16 +468,16 @@ impl Timer {
         Ok(self.disarm())
     }
 
-    /// What is not born was never armed.
+    /// Cancels a timer that is not born, and so was never armed.
     #[cold]
-    fn disarm_nothing(&self) -> Result<TryCancel> {
+    fn cancel_unborn(&self) -> Result<TryCancel> {
         self.find().map(|_| TryCancel::Inactive)
     }
 
     #[cold]
     fn disarm_instead(&self) -> Result<TryCancel> {
         let start_pending = match self.supersede() {
-            Err(EINVAL) => return self.disarm_nothing(),
+            Err(EINVAL) => return self.cancel_unborn(),
             result => result?,
         };
 
