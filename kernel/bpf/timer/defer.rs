@@ -90,7 +90,7 @@ impl Queued {
     fn process(self) {
         // SAFETY: By the type invariants the timer is valid.
         let timer = unsafe { self.0.as_ref() };
-        // Of the CPU that does it, which need not be the one that the timer was queued on.
+        // A dead CPU's queue is drained by another CPU.
         let here = QUEUE.this_cpu();
 
         // Relaxed: the exchange in `take()` comes after it.
@@ -183,8 +183,8 @@ impl Queue {
     }
 }
 
-/// The timer that ends the pause of a queue. If the CPU of the queue goes offline, another one does
-/// what was left during the pause.
+/// The timer that ends the pause of a queue. If the CPU of the queue goes offline, the timer moves to
+/// another CPU, which then drains the queue.
 #[pin_data]
 struct Alarm {
     #[pin]

@@ -7,10 +7,10 @@
 //! drain leads to the next one. An `irq_work` comes before all tasks and most other interrupts, so
 //! the CPU would do nothing else.
 //!
-//! So a CPU has to rest from drains. What a drain costs is the time from the call that asked for it
-//! to its end, which includes the interrupt. For each nanosecond of that, the CPU owes [`REST`]
-//! nanoseconds without a drain. It may have them later: [`Pace`] counts what it owes. When that is
-//! more than [`CREDIT`], the drain pauses for as long.
+//! So a CPU has to rest from drains. A drain costs the time from the call that asked for it to its
+//! end, which includes the interrupt. For each nanosecond of that, the CPU owes [`REST`] nanoseconds
+//! without a drain. It may rest later: [`Pace`] counts how long. When the CPU owes more than
+//! [`CREDIT`], drains pause for as long as it owes.
 //!
 //! In this way drains take a fifth of a CPU at most, whatever feeds them, and no operation is
 //! refused. Programs that do not feed the drain rarely get there: a deferred operation costs a few
@@ -89,7 +89,7 @@ pub(crate) struct Begun {
 
 /// Returns what a CPU owes that owed `owed`, then rested, and then was busy with a drain.
 ///
-/// A clock that can be read in any context may go back a little. That counts as no time.
+/// A clock that can be read in any context may go back a little. A time below zero counts as none.
 fn owed_after(owed: i64, rested: i64, busy: i64) -> i64 {
     let owed = owed.saturating_sub(rested).max(0);
 
@@ -101,8 +101,8 @@ fn owed_after(owed: i64, rested: i64, busy: i64) -> i64 {
 mod tests {
     use super::*;
 
-    /// How long drains take until they have to pause, of which each takes `busy` nanoseconds and
-    /// comes `rested` nanoseconds after the one before; and for how long. None if they need not.
+    /// Repeats to rest for `rested` nanoseconds and to drain for `busy`. Returns the time until
+    /// drains have to pause, and the length of the pause; `None` if they need not pause.
     fn pause_of(rested: i64, busy: i64) -> Option<(i64, i64)> {
         let mut owed = 0;
 
