@@ -360,7 +360,7 @@ fn close(host: &Host, session: Session, orphan: bool, tally: &mut Tally) -> Resu
 fn run_orphan(prog: &OwnedFd) -> Result<fuzz_orphan> {
     let mut args = fuzz_orphan::default();
     move_to(1)?;
-    match sys::run(prog.as_fd(), Some(&mut args)) {
+    match sys::run(prog.as_fd(), &mut args) {
         0 => Ok(args),
         err => Err(anyhow!("the program cannot be run: error {err}")),
     }

@@ -12,11 +12,14 @@ use nix::sched::{sched_setaffinity, CpuSet};
 use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
 use nix::time::{clock_gettime, ClockId};
 use nix::unistd::{getpgid, Pid};
+use std::error::Error;
 use std::ffi::c_void;
+use std::fmt::{self, Display, Formatter};
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::{addr_of, addr_of_mut, NonNull};
+use std::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,7 +27,7 @@ mod skel {
     #![allow(clippy::all)]
     include!(concat!(env!("OUT_DIR"), "/fuzz.skel.rs"));
 }
-pub use skel::types::{fuzz_event, fuzz_op, fuzz_orphan, fuzz_shared, fuzz_stale};
+pub use skel::types::{fuzz_args, fuzz_event, fuzz_op, fuzz_orphan, fuzz_shared, fuzz_stale};
 
 /// As in `fuzz.h`.
 const EVENTS: usize = 4096;
@@ -102,6 +105,12 @@ impl Shared {
             .context("the programs' memory cannot be mapped")?
             .cast();
         Ok(Self { fd, memory })
+    }
+
+    /// The state of a CPU's operation.
+    fn state(&self, cpu: usize) -> &AtomicU32 {
+        // SAFETY: As for `shared`; both sides change it atomically.
+        unsafe { AtomicU32::from_ptr(addr_of_mut!((*self.memory.as_ptr()).ops[cpu].state)) }
     }
 
     pub fn stage(&self) -> u32 {
@@ -341,7 +350,9 @@ impl Session {
         map_id(inner)
     }
 
-    /// Does an operation in a program, on the CPU that the caller is on.
+    /// Does an operation in a program. The caller has moved to the context's CPU. If that CPU
+    /// goes offline first, the operation is done wherever the caller is then. An operation in an
+    /// interrupt is not done then: the error is [`CpuIsGone`].
     pub fn run(
         &self,
         kind: u32,
@@ -372,11 +383,11 @@ impl Session {
         let state = op.state;
         set_shared!(self.shared, fuzz_op { state: 0, ..op }, ops[at]);
         let err = match context.prog {
-            Prog::SyscallA | Prog::SyscallB => sys::run::<()>(prog, None),
-            Prog::Tc => sys::run_for_packet(prog),
+            Prog::SyscallA | Prog::SyscallB => sys::run(prog, &mut fuzz_args { cpu: at as u32 }),
+            Prog::Tc => sys::run_for_packet(prog, at as u32),
             Prog::Hardirq => {
                 ensure!(
-                    self.request(at, state, || ()),
+                    self.request(at, state, || ())?,
                     "CPU {at} has had no timer interrupt for a minute"
                 );
                 0
@@ -387,7 +398,7 @@ impl Session {
                     let _ = getpgid(None);
                 };
                 ensure!(
-                    self.request(at, state, interrupt),
+                    self.request(at, state, interrupt)?,
                     "the breakpoint in getpgid() is no NMI"
                 );
                 0
@@ -397,13 +408,23 @@ impl Session {
         Ok(shared!(self.shared, ops[at].ret))
     }
 
-    /// Waits for an interrupt, or causes it, that does what a CPU is requested to do.
-    fn request(&self, cpu: usize, state: u32, mut interrupt: impl FnMut()) -> bool {
-        set_shared!(self.shared, state, ops[cpu].state);
-        within(Duration::from_secs(60), || {
+    /// Waits for an interrupt, or causes it, that does what a CPU is requested to do; returns
+    /// whether one came. Withdraws the request if the CPU goes offline before.
+    fn request(&self, cpu: usize, request: u32, mut interrupt: impl FnMut()) -> Result<bool> {
+        let mut withdrawn = false;
+        self.shared.state(cpu).store(request, Release);
+        let came = within(Duration::from_secs(60), || {
             interrupt();
-            shared!(self.shared, ops[cpu].state) != state
-        })
+            let state = self.shared.state(cpu);
+            // The kernel moves the caller away from a CPU that goes offline.
+            withdrawn = move_to(cpu as u32).is_err()
+                && state
+                    .compare_exchange(request, IDLE, Relaxed, Relaxed)
+                    .is_ok();
+            withdrawn || state.load(Acquire) == DONE
+        });
+        ensure!(!withdrawn, CpuIsGone);
+        Ok(came)
     }
 
     /// An operation on a timer, whose clock is for what is relative to its time.
@@ -478,7 +499,7 @@ impl Session {
             key: slot.key(),
             ..Default::default()
         };
-        let err = sys::run(self.stale.as_fd(), Some(&mut args));
+        let err = sys::run(self.stale.as_fd(), &mut args);
         ensure!(err == 0, "the program cannot be run: error {err}");
         Ok(match args.found {
             0 => (-crate::model::ENOENT, 0),
@@ -503,8 +524,22 @@ impl Session {
 }
 
 /// As `enum fuzz_state`.
+const IDLE: u32 = 0;
 const REQUESTED: u32 = 1;
 const REQUESTED_NMI: u32 = 2;
+const DONE: u32 = 4;
+
+/// An interrupt was requested of a CPU that is offline.
+#[derive(Debug)]
+pub struct CpuIsGone;
+
+impl Display for CpuIsGone {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "the CPU that is to be interrupted has gone offline")
+    }
+}
+
+impl Error for CpuIsGone {}
 
 fn prog_info(prog: BorrowedFd<'_>) -> Result<libbpf_rs::libbpf_sys::bpf_prog_info> {
     sys::prog_info(prog).map_err(|err| anyhow!("program: error {err}"))

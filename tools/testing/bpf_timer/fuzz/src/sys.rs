@@ -167,28 +167,41 @@ impl Drop for Breakpoints {
 }
 
 /// Runs a syscall program.
-pub fn run<T>(prog: BorrowedFd<'_>, context: Option<&mut T>) -> i64 {
+pub fn run<T>(prog: BorrowedFd<'_>, context: &mut T) -> i64 {
     let mut options = sys::bpf_test_run_opts {
         sz: size_of::<sys::bpf_test_run_opts>() as _,
+        ctx_in: address_mut(context),
+        ctx_size_in: size_of::<T>() as u32,
         ..Default::default()
     };
-    if let Some(context) = context {
-        options.ctx_in = address_mut(context);
-        options.ctx_size_in = size_of::<T>() as u32;
-    }
     // SAFETY: The context is of that size, and plain data.
     unsafe { sys::bpf_prog_test_run_opts(prog.as_raw_fd(), &mut options) }.into()
 }
 
-/// Runs a program of the traffic control, for a packet.
-pub fn run_for_packet(prog: BorrowedFd<'_>) -> i64 {
+/// The beginning of `struct __sk_buff`.
+#[derive(Default)]
+#[repr(C)]
+struct SkBuff {
+    len: u32,
+    pkt_type: u32,
+    mark: u32,
+}
+
+/// Runs a program of the traffic control, for a packet with that mark.
+pub fn run_for_packet(prog: BorrowedFd<'_>, mark: u32) -> i64 {
     let packet = [0u8; 64];
+    let mut context = SkBuff {
+        mark,
+        ..Default::default()
+    };
     let mut options = sys::bpf_test_run_opts {
         sz: size_of::<sys::bpf_test_run_opts>() as _,
         data_in: packet.as_ptr().cast(),
         data_size_in: packet.len() as u32,
+        ctx_in: address_mut(&mut context),
+        ctx_size_in: size_of::<SkBuff>() as u32,
         ..Default::default()
     };
-    // SAFETY: The packet is of that size.
+    // SAFETY: The packet and the context are of these sizes.
     unsafe { sys::bpf_prog_test_run_opts(prog.as_raw_fd(), &mut options) }.into()
 }

@@ -357,27 +357,37 @@ PROGRAM(2)
 ON_MAPS(3)
 ON_MAPS(4)
 
-static __always_inline struct fuzz_op *own_op(void)
+/*
+ * The caller names the operation: if its CPU goes offline, the program runs on another,
+ * where it must not do the operation of that CPU.
+ */
+static __always_inline struct fuzz_op *op_of(__u32 cpu)
 {
-	return &shared.ops[bpf_get_smp_processor_id() % FUZZ_CPUS];
+	return &shared.ops[cpu % FUZZ_CPUS];
 }
 
 SEC("syscall")
-int syscall_a(void *ctx)
+int syscall_a(struct fuzz_args *args)
 {
-	return run0(own_op());
+	return run0(op_of(args->cpu));
 }
 
 SEC("syscall")
-int syscall_b(void *ctx)
+int syscall_b(struct fuzz_args *args)
 {
-	return run1(own_op());
+	return run1(op_of(args->cpu));
 }
 
 SEC("tc")
 int classifier(struct __sk_buff *skb)
 {
-	return run2(own_op());
+	return run2(op_of(skb->mark));
+}
+
+/* Interrupts do what is requested of their CPU. */
+static __always_inline struct fuzz_op *own_op(void)
+{
+	return op_of(bpf_get_smp_processor_id());
 }
 
 /* What hrtimers that expire in hardirq find requested of their CPU. */
@@ -387,6 +397,8 @@ int BPF_PROG(hardirq, struct hrtimer *hrtimer)
 	struct fuzz_op *op = own_op();
 
 	if (op->state != FUZZ_REQUESTED || hrtimer->is_soft)
+		return 0;
+	if (__sync_val_compare_and_swap(&op->state, FUZZ_REQUESTED, FUZZ_TAKEN) != FUZZ_REQUESTED)
 		return 0;
 	op->ret = operate3(op);
 	*(volatile __u32 *)&op->state = FUZZ_DONE;
@@ -417,6 +429,9 @@ int nmi(void *ctx)
 	struct fuzz_op *op = own_op();
 
 	if (op->state != FUZZ_REQUESTED_NMI || !(*preempt_count & NMI_OFFSET))
+		return 0;
+	if (__sync_val_compare_and_swap(&op->state, FUZZ_REQUESTED_NMI, FUZZ_TAKEN) !=
+	    FUZZ_REQUESTED_NMI)
 		return 0;
 	op->ret = operate4(op);
 	*(volatile __u32 *)&op->state = FUZZ_DONE;

@@ -47,6 +47,7 @@ enum fuzz_state {
 	FUZZ_IDLE,
 	FUZZ_REQUESTED,		/* of the program in hardirq */
 	FUZZ_REQUESTED_NMI,
+	FUZZ_TAKEN,		/* too late to withdraw the request */
 	FUZZ_DONE,
 };
 
@@ -120,6 +121,11 @@ struct fuzz_shared {
 #define FUZZ_SEEN_MORE 60
 #define FUZZ_SEEN_NO_ELEMENT 59
 #define FUZZ_SEEN_ETIMEDOUT 58	/* the lowest */
+
+/* What a syscall program is called with; a tc program finds it as the packet's mark. */
+struct fuzz_args {
+	__u32 cpu;		/* whose operation to do, wherever the program runs */
+};
 
 struct fuzz_stale {
 	__u32 map;
