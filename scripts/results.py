@@ -171,7 +171,7 @@ def _kunit_cases(group, prefix):
 
 # Where nothing was done, or no timer has fired, nothing was tried.
 FUZZ_SUMMARY = re.compile(r"[1-9]\d* operations in \d+ cases, \d+ s, [1-9]\d* firings, \d+ maps lost in use, "
-                          r"0 differences$")
+                          r"\d+ times a CPU went offline, 0 differences$")
 
 
 def read_fuzz(text, name):

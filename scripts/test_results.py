@@ -127,7 +127,7 @@ class Kunit(unittest.TestCase):
 class Sums(unittest.TestCase):
     def test_fuzz(self):
         def status(count, code, done=12, fired=5):
-            text = f"seed 1\n{done} operations in 3 cases, 4 s, {fired} firings, 6 maps lost in use, {count} differences\nexit status {code}\n"
+            text = f"seed 1\n{done} operations in 3 cases, 4 s, {fired} firings, 6 maps lost in use, 7 times a CPU went offline, {count} differences\nexit status {code}\n"
             return res.read_fuzz(text, "race")[0].status
         self.assertEqual(status(0, 0), "pass")
         self.assertEqual(status(1, 1), "fail")

@@ -2,9 +2,10 @@
 
 //! Does a sequence of operations, one at a time, and has the model check each.
 
+use crate::cpus::{move_to, Cpus};
 use crate::model::{Event, Implementation, Model, Seen, EBUSY, EINVAL, ENOMEM, EPERM};
 use crate::ops::{Act, Context, ElementAct, Map, Op, Prog, SlotId, PROGS};
-use crate::session::{fuzz_orphan, let_callbacks_end, move_to, within, Ids, Role, Session};
+use crate::session::{fuzz_orphan, within, Ids, Role, Session};
 use crate::sys;
 use anyhow::{anyhow, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 /// Where cases are run.
 #[derive(Clone, Copy)]
-pub struct Host {
-    pub cpus: u32,
+pub struct Host<'a> {
+    pub cpus: &'a Cpus,
     pub implementation: Implementation,
     /// Whether timers can be made in NMIs.
     pub init_in_nmi: bool,
@@ -40,7 +41,7 @@ pub struct Difference {
 }
 
 struct Case<'a> {
-    host: &'a Host,
+    host: &'a Host<'a>,
     session: Session,
     model: Model,
     taken: Vec<bool>,
@@ -52,8 +53,27 @@ struct Case<'a> {
     unsure: [u64; PROGS.len()],
 }
 
-/// Runs a case to its end or the first difference.
-pub fn run(host: &Host, ops: &[Op], orphan: bool, tally: &mut Tally) -> Result<Option<Difference>> {
+/// Runs a case to its end or the first difference. All CPUs are online then.
+pub fn run(
+    host: &Host<'_>,
+    ops: &[Op],
+    orphan: bool,
+    tally: &mut Tally,
+) -> Result<Option<Difference>> {
+    let result = run_case(host, ops, orphan, tally);
+    let back = host.cpus.bring_back();
+    let difference = result?;
+    back?;
+    Ok(difference)
+}
+
+/// The same, with CPUs offline at the end: that must not keep anything from going.
+fn run_case(
+    host: &Host<'_>,
+    ops: &[Op],
+    orphan: bool,
+    tally: &mut Tally,
+) -> Result<Option<Difference>> {
     let session = Session::load()?;
     let mut case = Case {
         host,
@@ -113,6 +133,12 @@ impl Case<'_> {
         if !self.can(op) || self.model.is_hopeless(op) {
             return Ok(Ok(()));
         }
+        // A sequence that was shortened may use a CPU that is offline.
+        if let Some(cpu) = op.cpu().filter(|&cpu| !self.host.cpus.is_online(cpu)) {
+            if let Err(what) = self.run_and_check(&Op::Cpu { cpu, online: true })? {
+                return Ok(Err(format!("before it: {what}")));
+            }
+        }
         if self.model.wants_calm(op) {
             if let Err(what) = self.calm()? {
                 return Ok(Err(format!("before it: {what}")));
@@ -129,7 +155,7 @@ impl Case<'_> {
                 context: Some(context),
                 ..
             } => self.session.is_open(context.prog),
-            Op::Overtake { .. } => self.host.cpus > 1,
+            Op::Overtake { .. } => self.host.cpus.count > 1,
             _ => true,
         }
     }
@@ -182,11 +208,11 @@ impl Case<'_> {
 
     /// Adds the callbacks that have run. Those that began before are through then.
     fn collect(&mut self, events: &mut Vec<Event>) -> Result<()> {
-        let_callbacks_end(self.host.cpus)?;
+        self.host.cpus.let_callbacks_end()?;
         let new = self.session.shared.events(&mut self.taken);
         if !new.is_empty() {
             // Logged is not returned.
-            let_callbacks_end(self.host.cpus)?;
+            self.host.cpus.let_callbacks_end()?;
         }
         events.extend(new);
         Ok(())
@@ -211,6 +237,10 @@ impl Case<'_> {
                 (seen.ret, seen.second) = self.session.init_deleted(slot)?;
             }
             Op::Unload { prog } => self.session.unload(prog),
+            Op::Cpu { cpu, online } => {
+                move_to(0)?;
+                self.host.cpus.switch(cpu, online)?;
+            }
         }
         Ok(seen)
     }
@@ -336,10 +366,16 @@ impl Case<'_> {
 
 /// Closes all, while a program runs if `orphan`; says what was wrong with what
 /// that saw.
-fn close(host: &Host, session: Session, orphan: bool, tally: &mut Tally) -> Result<Option<String>> {
-    if !orphan || host.cpus < 2 {
+fn close(
+    host: &Host<'_>,
+    session: Session,
+    orphan: bool,
+    tally: &mut Tally,
+) -> Result<Option<String>> {
+    if !orphan || host.cpus.count < 2 {
         return Ok(None);
     }
+    host.cpus.bring_back()?;
     let prog = session.orphan()?;
     session.shared.reset_stage();
     move_to(0)?;

@@ -2,6 +2,7 @@
 
 //! Does random things to BPF timers, and compares what comes of it with a model.
 
+mod cpus;
 mod exec;
 mod model;
 mod ops;
@@ -11,18 +12,20 @@ mod shrink;
 mod sys;
 
 use anyhow::{anyhow, bail, Context, Result};
+use cpus::{BackAtEnd, Cpus};
 use exec::{Difference, Host, Tally};
 use fastrand::Rng;
 use model::Implementation;
 use ops::{Generator, Op};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 const HELP: &str = "\
 Usage: fuzz [--seed N] [--time SECONDS] [--cases N] [--ops N] [--race]
-            [--implementation rust|c] [--verbose]
+            [--implementation rust|c] [--no-hotplug] [--verbose]
 
 Does random sequences of BPF timer operations, and compares what each returns,
 and which callbacks run, with a model. Prints the shortest sequence found that
@@ -34,6 +37,8 @@ differs, and exits with 1.
   --ops N             operations in a case (default: 300; with --race 2000)
   --race              on several CPUs at once, with less to be said of each
   --implementation c  allow what the C implementation is known for (H3 to H9)
+  --no-hotplug        leave all CPUs online; otherwise one case in four takes some
+                      offline, and brings them back
   --verbose           print each operation before it is done, for when the kernel
                       does not survive it
 ";
@@ -54,6 +59,7 @@ struct Options {
     ops: Option<usize>,
     race: bool,
     implementation: Implementation,
+    hotplug: bool,
     verbose: bool,
 }
 
@@ -67,6 +73,7 @@ impl Options {
             ops: None,
             race: false,
             implementation: Implementation::Rust,
+            hotplug: true,
             verbose: false,
         };
         while let Some(arg) = args.next() {
@@ -77,6 +84,7 @@ impl Options {
                 "--ops" => options.ops = Some(value(&arg, args.next())?),
                 "--verbose" => options.verbose = true,
                 "--race" => options.race = true,
+                "--no-hotplug" => options.hotplug = false,
                 "--implementation" => {
                     options.implementation = match args.next().as_deref() {
                         Some("rust") => Implementation::Rust,
@@ -118,8 +126,10 @@ fn run() -> Result<bool> {
         print!("{HELP}");
         return Ok(true);
     };
+    let cpus = find_cpus(&options)?;
+    let _cpus_are_back = BackAtEnd(&cpus);
     let host = Host {
-        cpus: (available_parallelism()?.get() as u32).min(session::CPUS),
+        cpus: &cpus,
         implementation: options.implementation,
         // The records of timers are under locks then.
         init_in_nmi: !sys::is_configured("DEBUG_OBJECTS_TIMERS").context(
@@ -132,7 +142,7 @@ fn run() -> Result<bool> {
         .map_err(|err| anyhow!("error {err}"))
         .context("the statistics of programs cannot be switched on: is this root?")?;
     let _breakpoints = sys::keep_breakpoints().context("kprobes cannot be kept breakpoints")?;
-    println!("seed {}, {} CPUs", options.seed, host.cpus);
+    println!("seed {}, {} CPUs", options.seed, cpus.count);
 
     let mut tally = Tally::default();
     let mut cases = 0;
@@ -159,33 +169,54 @@ fn run() -> Result<bool> {
     }
     println!(
         "{} operations in {cases} cases, {} s, {} firings, {} maps lost in use, \
-         {differences} differences",
+         {} times a CPU went offline, {differences} differences",
         tally.ops,
         start.elapsed().as_secs(),
         tally.firings,
-        tally.orphans
+        tally.orphans,
+        cpus.times_offline()
     );
     Ok(differences == 0)
 }
 
+/// The CPUs to use, which come back if a signal ends this.
+fn find_cpus(options: &Options) -> Result<Arc<Cpus>> {
+    let count = (available_parallelism()?.get() as u32).min(session::CPUS);
+    let mut cpus = Cpus::new(count);
+    if options.hotplug {
+        if let Err(err) = cpus.allow_hotplug() {
+            println!("All CPUs stay online: {err:#}.");
+        }
+    }
+    let cpus = Arc::new(cpus);
+    if cpus.can_go() {
+        cpus::come_back_on_signals(&cpus)?;
+    }
+    Ok(cpus)
+}
+
 /// Returns whether nothing was found.
-fn run_case(host: &Host, options: &Options, seed: u64, tally: &mut Tally) -> Result<bool> {
+fn run_case(host: &Host<'_>, options: &Options, seed: u64, tally: &mut Tally) -> Result<bool> {
     let count = options.ops();
+    let hotplug = if options.hotplug { "" } else { " --no-hotplug" };
     if options.race {
         let difference = race::run(host, seed, count, tally)?;
         if let Some(Difference { what, .. }) = &difference {
-            println!("DIFFERENCE: {what}\n  again: --race --seed {seed} --ops {count} --cases 1");
+            println!("DIFFERENCE: {what}\n  again: --race --seed {seed} --ops {count} --cases 1{hotplug}");
         }
         return Ok(difference.is_none());
     }
-    let ops = Generator::new(seed, host.cpus).sequence(count);
+    let mut ops = Generator::new(seed, host.cpus.count).sequence(count);
+    if host.cpus.can_go() {
+        ops = cpus::with_hotplug(ops, seed, host.cpus.count);
+    }
     // One in four, so that it does not make all of them slower.
     let orphan = seed % 4 == 0;
     let Some(difference) = exec::run(host, &ops, orphan, tally)? else {
         return Ok(true);
     };
     report(&ops, &difference);
-    println!("  again: --seed {seed} --ops {count} --cases 1");
+    println!("  again: --seed {seed} --ops {count} --cases 1{hotplug}");
     report_shortest(host, &ops, &difference, orphan);
     Ok(false)
 }
@@ -208,7 +239,7 @@ fn is_alike(first: &Difference, ops: &[Op], second: &Difference, others: &[Op]) 
 }
 
 /// Makes the sequence shorter while there is a difference of the same kind.
-fn report_shortest(host: &Host, ops: &[Op], first: &Difference, orphan: bool) {
+fn report_shortest(host: &Host<'_>, ops: &[Op], first: &Difference, orphan: bool) {
     let host = Host {
         patience: SHORT_PATIENCE,
         ..*host

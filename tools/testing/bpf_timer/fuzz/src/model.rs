@@ -136,6 +136,14 @@ impl Slot {
         Slot { timer, ..self }
     }
 
+    /// The state when a CPU has gone offline: its timers fire all the same, pinned ones too.
+    fn without_cpu(self, gone: u32) -> Self {
+        self.with_timer(|timer| match &mut timer.armed {
+            Armed::Soon { cpu } | Armed::Firing { cpu } if *cpu == Some(gone) => *cpu = None,
+            _ => {}
+        })
+    }
+
     /// The state after this callback was seen, if it may be.
     fn after(self, event: &Event) -> Option<Self> {
         let timer = self.timer?;
@@ -379,6 +387,7 @@ impl Model {
                 second,
             } if slot == this => self.on_overtaking(state, first, second, seen),
             Op::InitDeleted { slot } if slot == this => self.on_init_deleted(state, seen),
+            Op::Cpu { cpu, online: false } => vec![(0, state.without_cpu(cpu))],
             _ => same,
         }
     }
@@ -972,6 +981,40 @@ mod tests {
             .clone()
             .check(&Op::Wait, &with_events(0, &[fired(SLOT, FIRST)]))
             .is_ok());
+    }
+
+    #[test]
+    fn timers_fire_once_though_their_cpu_goes() {
+        let gone = |cpu| Op::Cpu { cpu, online: false };
+        let due = after(ready(), &[direct(start(When::Relative(0), true))]);
+        let before = fired(SLOT, FIRST);
+        let elsewhere = Event { cpu: 0, ..before };
+        let waits = |model: &Model, events: &[Event]| {
+            let seen = with_events(0, events);
+            model.clone().check(&Op::Wait, &seen).is_ok()
+        };
+
+        let model = after(due.clone(), &[gone(1)]);
+        assert_eq!(model.due(), [SLOT]);
+        assert!(!waits(&model, &[]));
+        assert!(waits(&model, &[elsewhere]));
+        assert!(!waits(&model, &[elsewhere, elsewhere]));
+        assert!(!waits(&after(due.clone(), &[gone(2)]), &[elsewhere]));
+        let online = Op::Cpu {
+            cpu: 1,
+            online: true,
+        };
+        assert!(waits(&after(model, &[online]), &[before]));
+
+        for event in [before, elsewhere] {
+            let mut model = due.clone();
+            model.check(&gone(1), &with_events(0, &[event])).unwrap();
+            assert!(waits(&model, &[]));
+            assert!(!waits(&model, &[event]));
+        }
+        let far = after(ready(), &[far(), gone(1)]);
+        assert!(!waits(&far, &[elsewhere]));
+        allows(&far, &direct(Act::Cancel), &[1]);
     }
 
     #[test]

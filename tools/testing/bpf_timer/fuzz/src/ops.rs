@@ -14,6 +14,8 @@ pub const MAX_LEFT: u32 = 3;
 pub const CLOCKS: [u64; 3] = [0, 1, 7];
 
 const MSEC: u64 = 1_000_000;
+/// How soon a timer is due, at the latest. A CPU needs less to go offline, most of the time.
+pub const SOON: u64 = 300 * MSEC;
 const HOUR: u64 = 3_600_000 * MSEC;
 
 /// In the order of `enum fuzz_map`.
@@ -141,8 +143,8 @@ impl fmt::Display for Context {
     }
 }
 
-/// Either due at once, or not for an hour at least: what is in between would
-/// have the model guess.
+/// Either due within [`SOON`], or not for an hour at least: the model would have to guess at
+/// what is in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     Relative(u64),
@@ -154,7 +156,7 @@ pub enum When {
 impl When {
     pub fn is_soon(self) -> bool {
         match self {
-            When::Relative(nsecs) | When::Later(nsecs) => nsecs <= MSEC,
+            When::Relative(nsecs) | When::Later(nsecs) => nsecs <= SOON,
             When::Absolute(nsecs) => nsecs < i64::MAX as u64,
         }
     }
@@ -368,6 +370,11 @@ pub enum Op {
     Unload {
         prog: Prog,
     },
+    /// Takes a CPU offline, or brings it back.
+    Cpu {
+        cpu: u32,
+        online: bool,
+    },
 }
 
 impl Op {
@@ -384,11 +391,43 @@ impl Op {
         }
     }
 
+    /// Which slot it is about, if it is one.
+    pub fn slot(&self) -> Option<SlotId> {
+        match *self {
+            Op::Timer { slot, .. }
+            | Op::Element { slot, .. }
+            | Op::Behave { slot, .. }
+            | Op::Overtake { slot, .. }
+            | Op::InitDeleted { slot } => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// Where a program does it.
+    pub fn context_mut(&mut self) -> Option<&mut Context> {
+        match self {
+            Op::Timer { context, .. } => Some(context),
+            Op::Element { context, .. } => context.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Which CPU it needs, besides CPU 0.
+    pub fn cpu(&self) -> Option<u32> {
+        match *self {
+            Op::Timer { context, .. } => Some(context.cpu),
+            Op::Element { context, .. } => context.map(|context| context.cpu),
+            Op::Overtake { .. } => Some(1),
+            _ => None,
+        }
+    }
+
     /// Whether it may change what a timer calls, while that expires on another CPU.
     pub fn changes_callbacks(&self) -> bool {
         !matches!(
             self,
             Op::Wait
+                | Op::Cpu { .. }
                 | Op::Behave { .. }
                 | Op::Timer {
                     act: Act::Init { .. } | Act::Start { .. } | Act::CancelAsync,
@@ -427,6 +466,14 @@ impl fmt::Display for Op {
             } => write!(f, "{slot}: {first} (irqs off), overtaken by {second}"),
             Op::InitDeleted { slot } => write!(f, "{slot}: delete, and init what was deleted"),
             Op::Unload { prog } => write!(f, "close {prog:?}"),
+            Op::Cpu { cpu, online } => {
+                let how = if *online {
+                    "bring back"
+                } else {
+                    "take offline"
+                };
+                write!(f, "cpu {cpu}: {how}")
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Operations on the same timers from several threads at once. What each returns
 //! is not predicted, but must be one of what it can return at all.
 
+use crate::cpus::move_to;
 use crate::exec::{Difference, Host, Tally};
 use crate::model::{
     Implementation, EBUSY, ECANCELED, EDEADLK, EEXIST, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP, EPERM,
@@ -13,8 +14,8 @@ use crate::ops::{
     MAX_LEFT, PROGS, SLOTS,
 };
 use crate::session::{
-    let_callbacks_end, move_to, Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_ETIMEDOUT,
-    SEEN_MORE, SEEN_NO_ELEMENT, SEEN_ONE, SEEN_TIMER,
+    Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_ETIMEDOUT, SEEN_MORE, SEEN_NO_ELEMENT,
+    SEEN_ONE, SEEN_TIMER,
 };
 use anyhow::{anyhow, Result};
 use fastrand::Rng;
@@ -29,7 +30,7 @@ const ETIMEDOUT: i64 = 110;
 const BUSY: [i64; 5] = [EBUSY, EDEADLK, ETIMEDOUT, ENOMEM, E2BIG];
 
 struct Race<'a> {
-    host: &'a Host,
+    host: &'a Host<'a>,
     session: &'a Session,
     slots: Vec<SlotId>,
     runs: [AtomicU64; PROGS.len()],
@@ -38,7 +39,12 @@ struct Race<'a> {
 }
 
 /// Runs a case of `count` operations on each CPU, and as many of user space.
-pub fn run(host: &Host, seed: u64, count: usize, tally: &mut Tally) -> Result<Option<Difference>> {
+pub fn run(
+    host: &Host<'_>,
+    seed: u64,
+    count: usize,
+    tally: &mut Tally,
+) -> Result<Option<Difference>> {
     let session = Session::load()?;
     let ids = session.ids()?;
     let mut rng = Rng::with_seed(seed);
@@ -74,7 +80,7 @@ pub fn run(host: &Host, seed: u64, count: usize, tally: &mut Tally) -> Result<Op
 
 impl Race<'_> {
     fn run(&self, seed: u64, count: usize, tally: &mut Tally) -> Result<()> {
-        let cpus = self.host.cpus.min(2);
+        let cpus = self.host.cpus.count.min(2);
         thread::scope(|scope| {
             let on_cpu = (0..cpus)
                 .map(|cpu| scope.spawn(move || self.finish(self.on_cpu(seed, cpu, count))));
@@ -111,7 +117,7 @@ impl Race<'_> {
 
     /// Operations of programs.
     fn on_cpu(&self, seed: u64, cpu: u32, count: usize) -> Result<u64> {
-        let mut generator = Generator::new(seed.wrapping_add(u64::from(cpu)), self.host.cpus);
+        let mut generator = Generator::new(seed.wrapping_add(u64::from(cpu)), self.host.cpus.count);
         let mut rng = Rng::with_seed(seed ^ u64::from(cpu + 1));
 
         move_to(cpu)?;
@@ -215,7 +221,7 @@ impl Race<'_> {
     /// Operations of user space, for as long as the others have some; and what
     /// callbacks do.
     fn in_user_space(&self, seed: u64) -> Result<u64> {
-        let mut generator = Generator::new(!seed, self.host.cpus);
+        let mut generator = Generator::new(!seed, self.host.cpus.count);
         let mut rng = Rng::with_seed(!seed);
         let mut done = 0;
 
@@ -249,14 +255,14 @@ fn in_program(act: ElementAct) -> ElementAct {
 
 /// What must hold when all threads are through.
 fn check_end(
-    host: &Host,
+    host: &Host<'_>,
     session: &Session,
     mut runs: [u64; PROGS.len()],
     tally: &mut Tally,
 ) -> Result<Option<String>> {
     let shared = &session.shared;
     shared.stop_actions();
-    let_callbacks_end(host.cpus)?;
+    host.cpus.let_callbacks_end()?;
 
     // Nothing fires once it is cancelled, and nobody starts it any more.
     let context = Context {
@@ -274,7 +280,7 @@ fn check_end(
     }
     let before = MAPS.map(|map| shared.counts(map).1);
     thread::sleep(Duration::from_millis(5));
-    let_callbacks_end(host.cpus)?;
+    host.cpus.let_callbacks_end()?;
     for (map, before) in MAPS.into_iter().zip(before) {
         let (started, fired) = shared.counts(map);
         tally.firings += fired;
@@ -358,7 +364,7 @@ fn bits(seen: u64) -> String {
 /// A callback counts for the program whose callback is set as it begins, which
 /// another CPU may just have changed; for none, if it was dropped.
 fn check_run_counts(
-    host: &Host,
+    host: &Host<'_>,
     session: &Session,
     runs: [u64; PROGS.len()],
 ) -> Result<Option<String>> {

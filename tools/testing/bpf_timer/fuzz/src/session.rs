@@ -2,16 +2,16 @@
 
 //! The BPF programs and maps of one case, and how to have them do something.
 
+use crate::cpus::move_to;
 use crate::model::{Callback, Event};
 use crate::ops::{Act, Action, Context, Map, Prog, SlotId, When, MAPS, PROGS};
 use crate::sys;
 use anyhow::{anyhow, ensure, Context as _, Result};
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{set_print, Link, PrintLevel};
-use nix::sched::{sched_setaffinity, CpuSet};
 use nix::sys::mman::{mmap, munmap, MapFlags, ProtFlags};
 use nix::time::{clock_gettime, ClockId};
-use nix::unistd::{getpgid, Pid};
+use nix::unistd::getpgid;
 use std::error::Error;
 use std::ffi::c_void;
 use std::fmt::{self, Display, Formatter};
@@ -58,17 +58,6 @@ pub fn within(patience: Duration, mut what: impl FnMut() -> bool) -> bool {
         }
         sleep(Duration::from_micros(200));
     }
-}
-
-pub fn move_to(cpu: u32) -> Result<()> {
-    let mut cpus = CpuSet::new();
-    cpus.set(cpu as usize)?;
-    sched_setaffinity(Pid::from_raw(0), &cpus).with_context(|| format!("CPU {cpu} is not there"))
-}
-
-/// Waits for callbacks that have begun: where a task runs, none does.
-pub fn let_callbacks_end(cpus: u32) -> Result<()> {
-    (0..cpus).try_for_each(move_to)
 }
 
 /// What the programs share with us.
