@@ -112,6 +112,13 @@ impl Cpus {
             .fold(Ok(()), Result::and)
     }
 
+    /// Brings all CPUs back after something that may have failed.
+    pub fn back_after<T>(&self, result: Result<T>) -> Result<T> {
+        let back = self.bring_back();
+        let value = result?;
+        back.map(|()| value)
+    }
+
     /// Waits for callbacks that have begun: no callback runs where a task runs, and none on a
     /// CPU that is offline.
     pub fn let_callbacks_end(&self) -> Result<()> {

@@ -38,7 +38,7 @@ differs, and exits with 1.
   --race              on several CPUs at once, with less to be said of each
   --implementation c  allow what the C implementation is known for (H3 to H9)
   --no-hotplug        leave all CPUs online; otherwise one case in four takes some
-                      offline, and brings them back
+                      offline and brings them back, with --race two in three
   --verbose           print each operation before it is done, for when the kernel
                       does not survive it
 ";

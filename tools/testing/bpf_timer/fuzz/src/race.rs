@@ -14,8 +14,8 @@ use crate::ops::{
     MAX_LEFT, PROGS, SLOTS,
 };
 use crate::session::{
-    Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_ETIMEDOUT, SEEN_MORE, SEEN_NO_ELEMENT,
-    SEEN_ONE, SEEN_TIMER,
+    within, CpuIsGone, Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_ETIMEDOUT, SEEN_MORE,
+    SEEN_NO_ELEMENT, SEEN_ONE, SEEN_TIMER,
 };
 use anyhow::{anyhow, Result};
 use fastrand::Rng;
@@ -38,8 +38,20 @@ struct Race<'a> {
     difference: Mutex<Option<String>>,
 }
 
-/// Runs a case of `count` operations on each CPU, and as many of user space.
+/// Runs a case of `count` operations on each CPU, and as many of user space. All CPUs are online
+/// when it has ended.
 pub fn run(
+    host: &Host<'_>,
+    seed: u64,
+    count: usize,
+    tally: &mut Tally,
+) -> Result<Option<Difference>> {
+    let result = run_case(host, seed, count, tally);
+    host.cpus.back_after(result)
+}
+
+/// The same, but CPUs may be offline at the end.
+fn run_case(
     host: &Host<'_>,
     seed: u64,
     count: usize,
@@ -86,9 +98,10 @@ impl Race<'_> {
                 .map(|cpu| scope.spawn(move || self.finish(self.on_cpu(seed, cpu, count))));
             let threads: Vec<_> = on_cpu.collect();
             let user = scope.spawn(|| self.finish(self.in_user_space(seed)));
+            let hotplug = scope.spawn(|| self.finish(self.hotplug(seed)));
             let mut results: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
             self.stop.store(true, Relaxed);
-            results.push(user.join());
+            results.extend([user.join(), hotplug.join()]);
             results.into_iter().try_for_each(|result| {
                 tally.ops += result.map_err(|_| anyhow!("a thread has panicked"))??;
                 Ok(())
@@ -115,19 +128,52 @@ impl Race<'_> {
         self.slots[rng.usize(..self.slots.len())]
     }
 
-    /// Operations of programs.
-    fn on_cpu(&self, seed: u64, cpu: u32, count: usize) -> Result<u64> {
-        let mut generator = Generator::new(seed.wrapping_add(u64::from(cpu)), self.host.cpus.count);
-        let mut rng = Rng::with_seed(seed ^ u64::from(cpu + 1));
+    /// Takes CPUs offline and brings them back for as long as the others have operations, in two
+    /// cases of three. These steps do not count as operations.
+    fn hotplug(&self, seed: u64) -> Result<u64> {
+        let cpus = self.host.cpus;
+        let mut rng = Rng::with_seed(seed.rotate_left(32));
 
-        move_to(cpu)?;
+        if !cpus.can_go() || rng.u32(..3) == 0 {
+            return Ok(0);
+        }
+        move_to(0)?;
+        let pause = |rng: &mut Rng| Duration::from_millis(rng.u64(20..=400));
+        while !within(pause(&mut rng), || self.stop.load(Relaxed)) {
+            let cpu = rng.u32(1..cpus.count);
+            cpus.switch(cpu, !cpus.is_online(cpu))?;
+        }
+        Ok(0)
+    }
+
+    /// Moves a thread to its CPU. CPU 0 is the first thread's alone. If CPU 1 is offline, the
+    /// second thread moves to the next CPU that is online, or shares CPU 0 for now: `None`.
+    fn place(&self, home: u32) -> Result<Option<u32>> {
+        if home == 0 || !self.host.cpus.can_go() {
+            move_to(home)?;
+            return Ok(Some(home));
+        }
+        Ok((home..self.host.cpus.count).find(|&cpu| move_to(cpu).is_ok()))
+    }
+
+    /// Operations of programs.
+    fn on_cpu(&self, seed: u64, home: u32, count: usize) -> Result<u64> {
+        let mut generator =
+            Generator::new(seed.wrapping_add(u64::from(home)), self.host.cpus.count);
+        let mut rng = Rng::with_seed(seed ^ u64::from(home + 1));
+
         for done in 0..count {
             if self.stop.load(Relaxed) {
                 return Ok(done as u64);
             }
             let slot = self.slot(&mut rng);
             let mut context = generator.context();
-            context.cpu = cpu;
+            let cpu = self.place(home)?;
+            context.cpu = cpu.unwrap_or(home);
+            if cpu.is_none() && context.prog.interrupts() {
+                // An interrupt needs its CPU.
+                context.prog = Prog::SyscallA;
+            }
             match rng.u32(..20) {
                 0 if !context.prog.interrupts() => {
                     let act = in_program(generator.element_act(slot.map()));
@@ -163,7 +209,10 @@ impl Race<'_> {
 
     fn act(&self, slot: SlotId, act: Act, context: Context) -> Result<()> {
         self.runs[context.prog as usize].fetch_add(1, Relaxed);
-        let ret = self.session.act(slot, act, 1, context, Role::Alone)?;
+        let ret = match self.session.act(slot, act, 1, context, Role::Alone) {
+            Err(err) if err.is::<CpuIsGone>() => return Ok(()),
+            ret => ret?,
+        };
         if !self.may_return(act, context, ret) {
             self.differ(format!("{slot}: {act} {context} returned {ret}"));
         }
