@@ -457,15 +457,23 @@ impl Timer {
     #[inline]
     fn disarm_or_defer(&self) -> Result<TryCancel> {
         if must_defer() {
-            return match defer::post(self, Op::Cancel) {
-                Err(EINVAL) => self.cancel_unborn(),
-                result => result.and(Err(ECANCELED)),
-            };
+            return self.leave_cancel();
         }
         if !self.command.is_idle() {
             return self.disarm_instead();
         }
         Ok(self.disarm())
+    }
+
+    #[cold]
+    fn leave_cancel(&self) -> Result<TryCancel> {
+        match defer::post(self, Op::Cancel) {
+            Err(EINVAL) => {
+                self.find()?;
+            }
+            result => result?,
+        }
+        Err(ECANCELED)
     }
 
     /// Cancels a timer that is not born, and so was never armed.

@@ -5,7 +5,6 @@
 use super::place::{
     callback,
     other_callback,
-    poll,
     spin_until,
     Place,
     Value, //
@@ -257,13 +256,7 @@ impl Fixture {
         self.refs(prog).load(Relaxed)
     }
 
-    /// Waits until the program has `refs` references; returns how many it has after 2 s at most.
-    pub(super) fn wait_for_prog_refs(&self, prog: usize, refs: i64) -> i64 {
-        poll(|| self.prog_refs(prog) == refs);
-        self.prog_refs(prog)
-    }
-
-    /// The same where one must not sleep.
+    /// Waits until the program has `refs` references, but not for long; returns how many it has.
     pub(super) fn spin_for_prog_refs(&self, prog: usize, refs: i64) -> i64 {
         spin_until(|| self.prog_refs(prog) == refs);
         self.prog_refs(prog)

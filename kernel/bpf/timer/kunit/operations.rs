@@ -85,7 +85,7 @@ mod tests {
             assert_eq!(place.start(0, 0), 0);
             assert_eq!(place.try_cancel(), 0);
             let results = with_irqs_off(|| (place.start(0, 0), place.try_cancel()));
-            assert_eq!(results, (0, 0));
+            assert_eq!(results, (0, code::ECANCELED.to_errno()));
             assert_eq!(place.cancel(), 0);
             assert_eq!(place.settle(), 0);
 
