@@ -5,7 +5,6 @@
  * The kernel's own checks (KASAN, lockdep) say whether that is well; here it is
  * about memory that is missing, or not freed, and programs that do not unload.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <test_progs.h>
 #include "timer_contexts.skel.h"
@@ -34,33 +33,13 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* NMIs to all CPUs, many times a second; what they print stays off the console. */
-static void send_nmis(unsigned int seconds)
+/* Many times a second. */
+static void send_nmis_for(unsigned int seconds)
 {
-	int fd = open("/proc/sysrq-trigger", O_WRONLY);
 	time_t end = time(NULL) + seconds;
 
-	if (!ASSERT_GE(fd, 0, "sysrq-trigger"))
-		return;
-	do {
-		ASSERT_EQ(write(fd, "l", 1), 1, "sysrq-l");
+	while (send_nmis() && time(NULL) <= end)
 		usleep(20000);
-	} while (time(NULL) <= end);
-	close(fd);
-}
-
-static int set_console_loglevel(int level)
-{
-	int old = 7;
-	FILE *file = fopen("/proc/sys/kernel/printk", "r+");
-
-	if (!ASSERT_OK_PTR(file, "printk"))
-		return old;
-	ASSERT_EQ(fscanf(file, "%d", &old), 1, "loglevel");
-	rewind(file);
-	fprintf(file, "%d", level);
-	fclose(file);
-	return old;
 }
 
 /* A WARN is a warning only, but taints the kernel. */
@@ -107,7 +86,7 @@ void serial_test_timer_contexts(void)
 	/* Backtraces are warnings at most; what the kernel finds wrong is errors, or taints it. */
 	level = set_console_loglevel(4);
 	skel->bss->on = true;
-	send_nmis(seconds ? atoi(seconds) : 2);
+	send_nmis_for(seconds ? atoi(seconds) : 2);
 	skel->bss->on = false;
 	set_console_loglevel(level);
 	ASSERT_EQ(has_warned(), tainted, "no warning");

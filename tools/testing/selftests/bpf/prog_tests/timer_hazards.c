@@ -221,21 +221,6 @@ static void check_starts_end(struct timer_hazards *skel, struct bpf_link *start_
 	bpf_link__destroy(start_more);
 }
 
-/* On the instruction after that with which functions begin, which ftrace does not serve. */
-static struct bpf_link *attach_probe(const struct bpf_program *prog, const char *function)
-{
-	LIBBPF_OPTS(bpf_kprobe_opts, opts, .offset = 5);
-	struct bpf_link *link = bpf_program__attach_kprobe_opts(prog, function, &opts);
-
-	if (link)
-		return link;
-	/* Which an ENDBR may precede. */
-	opts.offset = 9;
-	return bpf_program__attach_kprobe_opts(prog, function, &opts);
-}
-
-#define OPTIMIZATION "/proc/sys/debug/kprobes-optimization"
-
 static void test_starts_that_start_more(bool in_probe)
 {
 	struct timer_hazards *skel = load_timers(timer_hazards);

@@ -3,6 +3,7 @@
 #ifndef __TIMER_HELPERS_H
 #define __TIMER_HELPERS_H
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -189,6 +190,52 @@ static inline bool is_loaded(__u32 prog_id)
 static inline bool is_unloaded(__u32 prog_id)
 {
 	return comes_true(!is_loaded(prog_id));
+}
+
+#define OPTIMIZATION "/proc/sys/debug/kprobes-optimization"
+
+/*
+ * Attaches behind the first instruction of a function, where ftrace does not serve the
+ * probe. While OPTIMIZATION is off the probe is a breakpoint, which is an NMI on x86.
+ */
+static inline struct bpf_link *attach_probe(const struct bpf_program *prog, const char *function)
+{
+	LIBBPF_OPTS(bpf_kprobe_opts, opts, .offset = 5);
+	struct bpf_link *link = bpf_program__attach_kprobe_opts(prog, function, &opts);
+
+	if (link)
+		return link;
+	/* An ENDBR may come first. */
+	opts.offset = 9;
+	return bpf_program__attach_kprobe_opts(prog, function, &opts);
+}
+
+/* Has the kernel send NMIs to all CPUs but this one. */
+static inline bool send_nmis(void)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY);
+	bool sent;
+
+	if (!ASSERT_GE(fd, 0, "sysrq-trigger"))
+		return false;
+	sent = ASSERT_EQ(write(fd, "l", 1), 1, "sysrq-l");
+	close(fd);
+	return sent;
+}
+
+/* Returns the old level. */
+static inline int set_console_loglevel(int level)
+{
+	int old = 7;
+	FILE *file = fopen("/proc/sys/kernel/printk", "r+");
+
+	if (!ASSERT_OK_PTR(file, "printk"))
+		return old;
+	ASSERT_EQ(fscanf(file, "%d", &old), 1, "loglevel");
+	rewind(file);
+	fprintf(file, "%d", level);
+	fclose(file);
+	return old;
 }
 
 #endif
