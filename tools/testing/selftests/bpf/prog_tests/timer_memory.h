@@ -23,10 +23,15 @@ static inline __u64 missed_frees(struct timer_memory *skel)
 	return info_of(skel->progs.count_freed).recursion_misses + READ_ONCE(skel->bss->lost);
 }
 
+/* How many are not freed, as far as it knows. */
+static inline __s64 left_of(struct timer_memory *skel)
+{
+	return READ_ONCE(skel->bss->known) - READ_ONCE(skel->bss->freed) - missed_frees(skel);
+}
+
 static inline bool is_all_freed(struct timer_memory *skel)
 {
-	return READ_ONCE(skel->bss->known) <=
-	       READ_ONCE(skel->bss->freed) + missed_frees(skel);
+	return left_of(skel) <= 0;
 }
 
 /* To be called when no timer is left. */
