@@ -57,7 +57,6 @@ static bool has_warned(void)
 
 void serial_test_timer_contexts(void)
 {
-	const char *seconds = getenv("BPF_TIMER_STRESS");
 	struct job jobs[MAX_CPUS] = {};
 	struct timer_contexts *skel;
 	struct timer_memory *memory;
@@ -86,7 +85,7 @@ void serial_test_timer_contexts(void)
 	/* Backtraces are warnings at most; what the kernel finds wrong is errors, or taints it. */
 	level = set_console_loglevel(4);
 	skel->bss->on = true;
-	send_nmis_for(seconds ? atoi(seconds) : 2);
+	send_nmis_for(stress_seconds());
 	skel->bss->on = false;
 	set_console_loglevel(level);
 	ASSERT_EQ(has_warned(), tainted, "no warning");

@@ -42,26 +42,11 @@ enum { KPROBE, TRACEPOINT, RAW_TRACEPOINT, PERF_EVENT, TRACERS };
 /* Loads only the programs whose names begin with @prefix. */
 static struct timer_fixes *load(const char *prefix)
 {
-	struct timer_fixes *skel = timer_fixes__open();
-	struct bpf_program *prog;
-	int err;
+	struct timer_fixes *skel = load_timers_with(timer_fixes, prefix);
 
-	if (!ASSERT_OK_PTR(skel, "open"))
-		return NULL;
-	bpf_object__for_each_program(prog, skel->obj)
-		if (!strncmp(bpf_program__name(prog), prefix, strlen(prefix)))
-			bpf_program__set_autoload(prog, true);
-	err = timer_fixes__load(skel);
-	if (!err) {
+	if (skel)
 		skel->bss->pid = getpid();
-		return skel;
-	}
-	if (err == -EOPNOTSUPP)
-		test__skip();
-	else
-		ASSERT_OK(err, "load");
-	timer_fixes__destroy(skel);
-	return NULL;
+	return skel;
 }
 
 static struct bpf_link *attach_to_clock(const struct bpf_program *prog)
@@ -106,16 +91,10 @@ out:
 /* Puts a new map, which nothing else holds, into the outer map. */
 static bool replace_inner(struct timer_fixes *skel)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .btf_fd = bpf_object__btf_fd(skel->obj),
-		    .btf_key_type_id = bpf_map__btf_key_type_id(skel->maps.timers),
-		    .btf_value_type_id = bpf_map__btf_value_type_id(skel->maps.timers));
+	int fd = create_like(skel->obj, skel->maps.timers);
 	__u32 key = 0;
 	bool ok;
-	int fd;
 
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "inner", sizeof(key),
-			    bpf_map__value_size(skel->maps.timers),
-			    bpf_map__max_entries(skel->maps.timers), &opts);
 	if (!ASSERT_OK_FD(fd, "create"))
 		return false;
 	ok = ASSERT_OK(bpf_map_update_elem(bpf_map__fd(skel->maps.outer), &key, &fd, BPF_ANY),

@@ -247,18 +247,6 @@ out:
 	timer_hazards__destroy(skel);
 }
 
-/* Sets the wall clock so far ahead of what it would be; says by how much once more to undo it. */
-static bool step_clock(__s64 nsecs)
-{
-	__s64 time = now(CLOCK_REALTIME) + nsecs;
-	struct timespec ts = {
-		.tv_sec = time / NSEC_PER_SEC,
-		.tv_nsec = time % NSEC_PER_SEC,
-	};
-
-	return ASSERT_OK(clock_settime(CLOCK_REALTIME, &ts), "clock_settime");
-}
-
 /* Steps the wall clock back when a timer of its and a relative one are about to expire. */
 static void check_step_back(struct timer_hazards *skel)
 {

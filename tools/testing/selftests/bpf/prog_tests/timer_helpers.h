@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <time.h>
@@ -20,17 +21,41 @@
 #define HOUR (3600 * NSEC_PER_SEC)
 #define MAX_CPUS 64
 
-/* The skeleton @name, loaded; where timers are refused (PREEMPT_RT) the test is skipped. */
-#define load_timers(name)						\
+/* Takes the result of a load. Where timers are refused (PREEMPT_RT) the test is skipped. */
+static inline bool have_timers(int err)
+{
+	if (err != -EOPNOTSUPP)
+		return ASSERT_OK(err, "load");
+	test__skip();
+	return false;
+}
+
+/* Has the optional programs loaded whose names begin with @prefix. */
+static inline void choose_programs(struct bpf_object *obj, const char *prefix)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, obj)
+		if (prefix && !strncmp(bpf_program__name(prog), prefix, strlen(prefix)))
+			bpf_program__set_autoload(prog, true);
+}
+
+/* Loads the skeleton @name, with the optional programs whose names begin with @prefix. */
+#define load_timers_with(name, prefix)					\
 	({								\
-		struct name *__skel = name##__open_and_load();		\
+		struct name *__skel = name##__open();			\
 									\
-		if (!__skel && errno == EOPNOTSUPP)			\
-			test__skip();					\
-		else							\
-			ASSERT_OK_PTR(__skel, "open_and_load");		\
+		if (ASSERT_OK_PTR(__skel, "open")) {			\
+			choose_programs(__skel->obj, prefix);		\
+			if (!have_timers(name##__load(__skel))) {	\
+				name##__destroy(__skel);		\
+				__skel = NULL;				\
+			}						\
+		}							\
 		__skel;							\
 	})
+
+#define load_timers(name) load_timers_with(name, NULL)
 
 /* Whether the timers are those of CONFIG_BPF_TIMER_RUST, which have tracepoints. */
 static inline bool are_in_rust(void)
@@ -60,6 +85,14 @@ static inline bool skip_one_cpu(void)
 	return true;
 }
 
+/* How long a test that looks for races runs. */
+static inline unsigned int stress_seconds(void)
+{
+	const char *seconds = getenv("BPF_TIMER_STRESS");
+
+	return seconds ? atoi(seconds) : 2;
+}
+
 static inline int run_fd(int fd)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts);
@@ -78,6 +111,18 @@ static inline __u64 now(clockid_t clock)
 
 	clock_gettime(clock, &ts);
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+/* Moves the wall clock by @nsecs; the same with the other sign undoes that. */
+static inline bool step_clock(__s64 nsecs)
+{
+	__s64 time = now(CLOCK_REALTIME) + nsecs;
+	struct timespec ts = {
+		.tv_sec = time / NSEC_PER_SEC,
+		.tv_nsec = time % NSEC_PER_SEC,
+	};
+
+	return ASSERT_OK(clock_settime(CLOCK_REALTIME, &ts), "clock_settime");
 }
 
 /* On the monotonic clock. */
@@ -162,6 +207,27 @@ static inline __u32 id_of_map(const struct bpf_map *map)
 	__u32 len = sizeof(info);
 
 	return bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &len) ? 0 : info.id;
+}
+
+static inline bool map_is_gone(__u32 id)
+{
+	int fd = bpf_map_get_fd_by_id(id);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0;
+}
+
+/* Creates a map like @like, which is one of @obj. */
+static inline int create_like(const struct bpf_object *obj, const struct bpf_map *like)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .btf_fd = bpf_object__btf_fd(obj),
+		    .btf_key_type_id = bpf_map__btf_key_type_id(like),
+		    .btf_value_type_id = bpf_map__btf_value_type_id(like),
+		    .map_flags = bpf_map__map_flags(like));
+
+	return bpf_map_create(bpf_map__type(like), "like", bpf_map__key_size(like),
+			      bpf_map__value_size(like), bpf_map__max_entries(like), &opts);
 }
 
 /* Runs a copy of @prog that is closed then; returns its id, zero if it cannot be made. */

@@ -53,15 +53,6 @@ static __u64 runs(int map_fd)
 	return elem.runs;
 }
 
-static bool map_is_gone(__u32 id)
-{
-	int fd = bpf_map_get_fd_by_id(id);
-
-	if (fd >= 0)
-		close(fd);
-	return fd < 0;
-}
-
 /* One program initialises the timer, the second sets the callback, the third starts it. */
 static void test_three_programs(struct timer_lifetime *skel)
 {
