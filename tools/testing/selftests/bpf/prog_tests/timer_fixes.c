@@ -20,7 +20,7 @@
  * 469d638d1520 callbacks that sleep		timer_refusals/callback_sleeps
  * 1bfbc267ec91 operations in NMI		timer_stress_nmi_*, timer_contexts
  * b135beb07758 start and delete		timer_start_delete_race
- * 7d49635e3775 start in a start		timer_start_deadlock, timer_hazards/h2_*
+ * 7d49635e3775 start in a start		timer_start_deadlock, timer_feeders
  * 81502d7f20bf delete while it repeats		timer_matrix, all of in_flight
  * 1ace9bac1ad2 freed in call_rcu_tasks_trace()	timer_fixes/freed_in_rcu
  * a3a81d247651 fields of recycled elements	htab_update

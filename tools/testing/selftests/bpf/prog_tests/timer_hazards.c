@@ -188,65 +188,6 @@ static void test_cancel_each_other_at_expiry(void)
 	timer_hazards__destroy(skel);
 }
 
-static void breed(void *arg)
-{
-	struct timer_hazards *skel = arg;
-	cpu_set_t cpus;
-
-	/* On the CPU that would not come to an end: who could end it has to run there. */
-	sched_getaffinity(0, sizeof(cpus), &cpus);
-	pin_to(0);
-	skel->bss->breeding = true;
-	start(skel, skel->progs.start, 0, NSEC_PER_SEC, 0);
-	usleep(300000);
-	skel->bss->breeding = false;
-	unpin(&cpus);
-}
-
-/*
- * Starts timers that @start_more starts more of, on what starting does: what feeds the
- * drain is refused, but in NMIs not at once.
- */
-static void check_starts_end(struct timer_hazards *skel, struct bpf_link *start_more, bool in_nmi)
-{
-	if (!ASSERT_OK_PTR(start_more, "attach"))
-		return;
-	ASSERT_LT(longest_silence(breed, skel), MAX_SILENCE, "silence");
-	ASSERT_GT(skel->bss->bred, 0, "started");
-	ASSERT_GT(skel->bss->refused, 0, "refused");
-	ASSERT_GT(skel->bss->refused_cancel, 0, "refused to cancel");
-	/* The first start is traced, and each of the two that it makes. */
-	if (!in_nmi)
-		ASSERT_GE(skel->bss->refused, skel->bss->bred, "refused at once");
-	bpf_link__destroy(start_more);
-}
-
-static void test_starts_that_start_more(bool in_probe)
-{
-	struct timer_hazards *skel = load_timers(timer_hazards);
-
-	if (!skel)
-		return;
-	if (!init(skel, 0, CLOCK_MONOTONIC) || !init(skel, 1, CLOCK_MONOTONIC) ||
-	    !init(skel, 2, CLOCK_MONOTONIC))
-		goto out;
-	if (!in_probe) {
-		check_starts_end(skel, bpf_program__attach(skel->progs.start_two_more), false);
-		goto out;
-	}
-#ifdef __x86_64__
-	/* A probe that is a jump is no NMI. */
-	write_sysctl(OPTIMIZATION, "0");
-	check_starts_end(skel, attach_probe(skel->progs.start_two_more_in_probe,
-					    "hrtimer_start_range_ns"), true);
-	write_sysctl(OPTIMIZATION, "1");
-#else
-	test__skip();
-#endif
-out:
-	timer_hazards__destroy(skel);
-}
-
 /* Steps the wall clock back when a timer of its and a relative one are about to expire. */
 static void check_step_back(struct timer_hazards *skel)
 {
@@ -800,10 +741,6 @@ void serial_test_timer_hazards(void)
 		test_cancel_in_own_expiry();
 	if (test__start_subtest("h1_cancel_each_other_at_expiry"))
 		test_cancel_each_other_at_expiry();
-	if (test__start_subtest("h2_starts_that_start_more"))
-		test_starts_that_start_more(false);
-	if (test__start_subtest("h2_probes_that_start_more"))
-		test_starts_that_start_more(true);
 	if (test__start_subtest("h3_wall_clock"))
 		test_wall_clock();
 	if (test__start_subtest("h4_newest_wins_over_deferred"))

@@ -179,60 +179,6 @@ int BPF_PROG(cancel_each_other, struct hrtimer *hrtimer)
 	return 0;
 }
 
-/* Starting a timer starts two more, and cancels the first. */
-bool breeding;
-__u64 bred;
-__u64 refused;
-__u64 refused_cancel;
-
-static void breed(__u32 i)
-{
-	struct elem *value = elem(i);
-	long ret;
-
-	if (!value)
-		return;
-	ret = bpf_timer_start(&value->timer, 1000 * NSEC_PER_MSEC, 0);
-	if (ret == -EDEADLK)
-		__sync_fetch_and_add(&refused, 1);
-	else if (!ret)
-		__sync_fetch_and_add(&bred, 1);
-}
-
-/* A cancellation that is left to the drain could feed it as well. */
-static void cancel_first(void)
-{
-	struct elem *value = elem(0);
-
-	if (value && bpf_timer_cancel_async(&value->timer) == -EDEADLK)
-		__sync_fetch_and_add(&refused_cancel, 1);
-}
-
-/* Only on the CPU that the test is on: elsewhere starts are added to what waits there. */
-static void breed_two(void)
-{
-	if (breeding && !bpf_get_smp_processor_id()) {
-		breed(1);
-		breed(2);
-		cancel_first();
-	}
-}
-
-SEC("tp_btf/hrtimer_start")
-int BPF_PROG(start_two_more, struct hrtimer *hrtimer)
-{
-	breed_two();
-	return 0;
-}
-
-/* The same in a probe that is a breakpoint, which on some architectures is an NMI. */
-SEC("kprobe")
-int start_two_more_in_probe(void *ctx)
-{
-	breed_two();
-	return 0;
-}
-
 /*
  * A callback starts its timer for the past, again and again: how often it runs
  * before its CPU gets to do anything else, begin another softirq for one.

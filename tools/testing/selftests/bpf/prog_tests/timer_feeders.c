@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Programs that feed the drain of deferred operations do not keep its CPU from other work
+ * (H2). Each subtest attaches one feeder for BPF_TIMER_STRESS seconds, two by default. The
+ * programs end by themselves, as on a CPU that is starved nobody could end them.
+ */
+#include <test_progs.h>
+#include "timer_feeders.skel.h"
+#include "timer_helpers.h"
+
+/* The kernel complains of a CPU that is starved for longer. */
+#define MOST_SECONDS 10
+/* The drain leaves about half of the CPU to others. */
+#define LEAST_PERCENT 25
+#define LEAST_FED 100
+/* A virtual CPU may be away for a while; without the bound each try gets nothing. */
+#define TRIES 3
+
+/* How often this thread can look at the clock until @end. */
+static __u64 count_until(__u64 end)
+{
+	__u64 count = 0;
+
+	while (now(CLOCK_MONOTONIC) < end)
+		count++;
+	return count;
+}
+
+/* The percentage of the CPU that is left to this thread while the feeder runs. */
+static __u64 share_while_fed(struct timer_feeders *skel, __u64 nsecs)
+{
+	__u64 alone, beside, end;
+
+	alone = count_until(now(CLOCK_MONOTONIC) + nsecs / 4) * 4;
+	end = now(CLOCK_MONOTONIC) + nsecs;
+	skel->bss->end = end;
+	ASSERT_OK(run(skel->progs.begin), "begin");
+	beside = count_until(end);
+	printf("%llu%% of the CPU, fed %llu times\n", beside * 100 / (alone ?: 1),
+	       (unsigned long long)skel->bss->fed);
+	return beside * 100 / (alone ?: 1);
+}
+
+static void check_share(struct timer_feeders *skel)
+{
+	__u64 seconds = stress_seconds(), share = 0;
+	int i;
+
+	if (seconds > MOST_SECONDS)
+		seconds = MOST_SECONDS;
+	for (i = 0; i < TRIES && share < LEAST_PERCENT; i++)
+		share = share_while_fed(skel, seconds * NSEC_PER_SEC);
+	ASSERT_GE(share, LEAST_PERCENT, "share");
+	ASSERT_GT(skel->bss->fed, LEAST_FED, "fed");
+	/* The drain also does what is left to it last. */
+	ASSERT_OK(run(skel->progs.expire), "run");
+	ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->runs)), "expires");
+	ASSERT_OK(skel->bss->error, "operations");
+}
+
+static void feed(struct timer_feeders *skel)
+{
+	cpu_set_t cpus;
+
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	/* The first CPU has more to do than others. */
+	skel->bss->cpu = get_nprocs() > 1;
+	if (ASSERT_TRUE(pin_to(skel->bss->cpu), "pin") && ASSERT_OK(run(skel->progs.init), "init"))
+		check_share(skel);
+	unpin(&cpus);
+}
+
+static void test_feeder(const char *feeder)
+{
+	struct timer_feeders *skel = load_timers_with(timer_feeders, feeder);
+
+	if (!skel)
+		return;
+	if (ASSERT_OK(timer_feeders__attach(skel), "attach"))
+		feed(skel);
+	timer_feeders__destroy(skel);
+}
+
+static void test_workqueue(void)
+{
+	struct timer_feeders *skel = load_timers_with(timer_feeders, "workqueue");
+
+	if (!skel)
+		return;
+	if (ASSERT_OK(run(skel->progs.workqueue_init), "init") &&
+	    ASSERT_OK(timer_feeders__attach(skel), "attach"))
+		feed(skel);
+	timer_feeders__destroy(skel);
+}
+
+#ifdef __x86_64__
+static void test_probe(void)
+{
+	struct timer_feeders *skel = load_timers_with(timer_feeders, "probe");
+
+	if (!skel)
+		return;
+	/* A probe that is a jump is no NMI. */
+	write_sysctl(OPTIMIZATION, "0");
+	skel->links.probe_start_two_more = attach_probe(skel->progs.probe_start_two_more,
+							"hrtimer_start_range_ns");
+	if (ASSERT_OK_PTR(skel->links.probe_start_two_more, "attach"))
+		feed(skel);
+	write_sysctl(OPTIMIZATION, "1");
+	timer_feeders__destroy(skel);
+}
+#endif
+
+/* Serial: the programs trace what all other tests do as well. */
+void serial_test_timer_feeders(void)
+{
+	if (skip_hazard())
+		return;
+	if (test__start_subtest("at_irq_exit"))
+		test_feeder("irq_exit");
+	if (test__start_subtest("at_queue_work"))
+		test_workqueue();
+	if (test__start_subtest("at_death"))
+		test_feeder("death");
+	if (test__start_subtest("at_start"))
+		test_feeder("start");
+#ifdef __x86_64__
+	if (test__start_subtest("at_irq_work_exit"))
+		test_feeder("irq_work_exit");
+	if (test__start_subtest("at_start_in_probe"))
+		test_probe();
+#endif
+}
