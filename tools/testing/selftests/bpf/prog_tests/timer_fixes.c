@@ -24,7 +24,7 @@
  * 81502d7f20bf delete while it repeats		timer_matrix, all of in_flight
  * 1ace9bac1ad2 freed in call_rcu_tasks_trace()	timer_fixes/freed_in_rcu
  * a3a81d247651 fields of recycled elements	htab_update
- * 5df46ddcb7b3 recycled resizable hash		rhash_timer, timer_hazards/h7_*
+ * 5df46ddcb7b3 recycled resizable hash		rhash_timer, timer_stale
  * b90c5d770dad inner maps in callbacks		timer_mim
  */
 #include <linux/perf_event.h>

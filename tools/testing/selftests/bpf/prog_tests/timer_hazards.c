@@ -391,70 +391,6 @@ struct locked_elem {
 	__u64 data;
 };
 
-/* Makes an element that @arm deletes, to arm a timer in it. */
-static bool arm_stale(struct timer_hazards_maps *skel, const struct bpf_map *map,
-		      const struct bpf_program *arm, int err, const char *name)
-{
-	struct locked_elem elem = {};
-	__u32 key = 1;
-
-	return ASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &key, &elem, BPF_ANY), name) &&
-	       ASSERT_OK(run(arm), name) && ASSERT_EQ(skel->bss->err, err, name);
-}
-
-/* What a timer that is made in an element just deleted leaves behind when its map goes. */
-static void check_stale(struct timer_hazards_maps *skel, const struct bpf_map *map,
-			const struct bpf_program *arm, int err, const char *name)
-{
-	__u32 id;
-
-	arm_stale(skel, map, arm, err, name);
-	id = id_of(arm);
-	timer_hazards_maps__destroy(skel);
-	ASSERT_GT(id, 0, name);
-	ASSERT_TRUE(is_unloaded(id), name);
-}
-
-static struct timer_hazards_maps *load_maps(__u64 nsecs)
-{
-	struct timer_hazards_maps *skel = load_timers(timer_hazards_maps);
-
-	if (skel)
-		skel->bss->nsecs = nsecs;
-	return skel;
-}
-
-static void test_stale_element_leaves_nothing(void)
-{
-	struct timer_hazards_maps *skel;
-
-	skel = load_maps(HOUR);
-	if (skel)
-		check_stale(skel, skel->maps.hash, skel->progs.arm_deleted_hash, -ENOENT, "hash");
-	skel = load_maps(HOUR);
-	if (skel)
-		check_stale(skel, skel->maps.hash_malloc, skel->progs.arm_deleted_hash_malloc,
-			    -ENOENT, "hash, not preallocated");
-	/* Here the timer may stay, for whoever gets the element next; until it expires. */
-	skel = load_maps(NSEC_PER_SEC);
-	if (skel)
-		check_stale(skel, skel->maps.rhash, skel->progs.arm_deleted_rhash, 0, "rhash");
-}
-
-/* The element may be freed while a callback has it. */
-static void test_stale_element_is_not_called_with(void)
-{
-	struct timer_hazards_maps *skel = load_maps(NSEC_PER_MSEC);
-
-	if (!skel)
-		return;
-	if (arm_stale(skel, skel->maps.rhash, skel->progs.arm_deleted_rhash, 0, "rhash")) {
-		usleep(100000);
-		ASSERT_EQ(skel->bss->runs, 0, "runs");
-	}
-	timer_hazards_maps__destroy(skel);
-}
-
 /* The walk over a map without a user misses no timer, though elements move meanwhile. */
 static void test_walk_misses_none(void)
 {
@@ -751,10 +687,6 @@ void serial_test_timer_hazards(void)
 		test_deferred_needs_no_memory();
 	if (test__start_subtest("h6_set_callback_needs_user"))
 		test_set_callback_needs_user();
-	if (test__start_subtest("h7_stale_element_leaves_nothing"))
-		test_stale_element_leaves_nothing();
-	if (test__start_subtest("h7_stale_element_is_not_called_with"))
-		test_stale_element_is_not_called_with();
 	if (test__start_subtest("h7_walk_misses_none"))
 		test_walk_misses_none();
 	if (test__start_subtest("h8_callbacks_count_as_runs"))

@@ -70,39 +70,6 @@ ARM(hash_malloc)
 ARM(rhash)
 ARM(array)
 
-/* A timer in an element that has just been deleted. */
-static int arm_stale(struct bpf_map *map, __u32 *key, struct elem *value, void *ctx)
-{
-	__u32 copy = *key;
-
-	err = bpf_map_delete_elem(map, &copy);
-	err = err ?: bpf_timer_init(&value->timer, map, CLOCK_MONOTONIC);
-	err = err ?: bpf_timer_set_callback(&value->timer, count_run);
-	err = err ?: bpf_timer_start(&value->timer, nsecs, 0);
-	return 1;
-}
-
-SEC("syscall")
-int arm_deleted_hash(void *ctx)
-{
-	bpf_for_each_map_elem(&hash, arm_stale, NULL, 0);
-	return 0;
-}
-
-SEC("syscall")
-int arm_deleted_hash_malloc(void *ctx)
-{
-	bpf_for_each_map_elem(&hash_malloc, arm_stale, NULL, 0);
-	return 0;
-}
-
-SEC("syscall")
-int arm_deleted_rhash(void *ctx)
-{
-	bpf_for_each_map_elem(&rhash, arm_stale, NULL, 0);
-	return 0;
-}
-
 /*
  * Elements that move to another bucket when the walk over a map without a user is at
  * them: the memory of what is deleted is used for what is made next. They have their

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Timers that are made in elements which have just been deleted (H7). A hash refuses them. A
+ * resizable hash does not, but they have no effect before the memory is an element again.
+ */
+#include <pthread.h>
+#include <test_progs.h>
+#include "../progs/timer_stale.h"
+#include "timer_helpers.h"
+#include "timer_stale.skel.h"
+
+#define ATTEMPTS 1000
+
+struct elem {
+	__u64 timer[2];
+	__u64 data;
+};
+
+static struct timer_stale *load(bool armed, __u64 nsecs)
+{
+	struct timer_stale *skel = load_timers(timer_stale);
+
+	if (skel) {
+		skel->bss->armed = armed;
+		skel->bss->nsecs = nsecs;
+	}
+	return skel;
+}
+
+static bool fill(int map, __u32 entries)
+{
+	struct elem elem = {};
+	__u32 key;
+	int err;
+
+	for (key = 0; key < entries; key++) {
+		err = bpf_map_update_elem(map, &key, &elem, BPF_ANY);
+		if (err)
+			return ASSERT_OK(err, "fill");
+	}
+	return true;
+}
+
+/* Adds an element that @prog deletes, to make a timer in it. */
+static bool make_stale(struct timer_stale *skel, const struct bpf_map *map,
+		       const struct bpf_program *prog, int err)
+{
+	return fill(bpf_map__fd(map), 1) && ASSERT_OK(run(prog), "run") &&
+	       ASSERT_EQ(skel->bss->err, err, "make a timer");
+}
+
+/* Closes everything: no timer holds the program or, by that, the map. */
+static void check_nothing_left(struct timer_stale *skel, const struct bpf_map *map,
+			       const struct bpf_program *prog, const char *name)
+{
+	__u32 prog_id = id_of(prog), map_id = id_of_map(map);
+
+	timer_stale__destroy(skel);
+	ASSERT_TRUE(prog_id && map_id, name);
+	if (ASSERT_TRUE(is_unloaded(prog_id), name))
+		ASSERT_TRUE(comes_true(map_is_gone(map_id)), name);
+}
+
+/* The element may be freed while a callback has it. */
+static void test_is_not_called_with(void)
+{
+	struct timer_stale *skel = load(true, NSEC_PER_MSEC);
+
+	if (!skel)
+		return;
+	if (make_stale(skel, skel->maps.rhash, skel->progs.stale_in_rhash, 0)) {
+		usleep(100000);
+		ASSERT_EQ(skel->bss->runs, 0, "runs");
+	}
+	timer_stale__destroy(skel);
+}
+
+/* Deletes and adds elements until some have the memory, and the timers, of deleted ones. */
+static bool __recycle(struct timer_stale *skel)
+{
+	__u32 i, before = skel->bss->recycled;
+	int rhash = bpf_map__fd(skel->maps.rhash);
+
+	for (i = 0; i < ATTEMPTS; i++) {
+		if (!fill(rhash, ELEMENTS) ||
+		    !ASSERT_OK(run(skel->progs.use_recycled), "run use_recycled"))
+			return false;
+		if (skel->bss->recycled > before)
+			return ASSERT_OK(skel->bss->err, "make timers");
+		if (!ASSERT_OK(run(skel->progs.stale_in_rhash), "run stale_in_rhash"))
+			return false;
+		/* The allocator gives memory out again after a grace period. */
+		if (i % 4 == 3)
+			kern_sync_rcu();
+	}
+	return ASSERT_TRUE(false, "recycled");
+}
+
+/* Each CPU has memory of its own. */
+static bool recycle(struct timer_stale *skel)
+{
+	cpu_set_t cpus;
+	bool ok;
+
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	ok = ASSERT_TRUE(pin_to(0), "pin") && __recycle(skel);
+	unpin(&cpus);
+	return ok;
+}
+
+static void test_nothing_left_in_hash(void)
+{
+	struct timer_stale *skel = load(true, HOUR);
+
+	if (!skel)
+		return;
+	make_stale(skel, skel->maps.hash, skel->progs.stale_in_hash, -ENOENT);
+	check_nothing_left(skel, skel->maps.hash, skel->progs.stale_in_hash, "hash");
+	skel = load(true, HOUR);
+	if (!skel)
+		return;
+	make_stale(skel, skel->maps.hash_malloc, skel->progs.stale_in_hash_malloc, -ENOENT);
+	check_nothing_left(skel, skel->maps.hash_malloc, skel->progs.stale_in_hash_malloc,
+			   "hash, not preallocated");
+}
+
+/* The map's allocator keeps some of the memory, with the timers that are in it. */
+static void test_nothing_left_in_rhash(bool armed)
+{
+	struct timer_stale *skel = load(armed, HOUR);
+
+	if (!skel)
+		return;
+	while (recycle(skel) && skel->bss->recycled < ELEMENTS)
+		;
+	check_nothing_left(skel, skel->maps.rhash, skel->progs.stale_in_rhash, "rhash");
+}
+
+static void test_recycled_is_usable(void)
+{
+	struct timer_stale *skel = load(true, NSEC_PER_MSEC);
+
+	if (!skel)
+		return;
+	if (recycle(skel)) {
+		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->runs) >= skel->bss->recycled), "called");
+		usleep(100000);
+		ASSERT_EQ(skel->bss->runs, skel->bss->recycled, "runs");
+	}
+	timer_stale__destroy(skel);
+}
+
+/* Puts a new map, which nothing else holds, into the outer map, and arms timers in it. */
+static bool replace_inner(struct timer_stale *skel)
+{
+	int fd = create_like(skel->obj, skel->maps.large);
+	__u32 zero = 0;
+	bool ok;
+
+	if (!ASSERT_OK_FD(fd, "create"))
+		return false;
+	ok = fill(fd, LARGE) &&
+	     ASSERT_OK(bpf_map_update_elem(bpf_map__fd(skel->maps.outer), &zero, &fd, BPF_ANY),
+		       "replace") &&
+	     ASSERT_OK(run(skel->progs.stale_in_inner), "run stale_in_inner") &&
+	     ASSERT_OK(skel->bss->err, "make timers");
+	close(fd);
+	return ok;
+}
+
+/* KASAN says whether an expiry uses an element or an inner map that is freed. */
+static void test_inner_map_replaced(void)
+{
+	__u64 end = now(CLOCK_MONOTONIC) + stress_seconds() * NSEC_PER_SEC;
+	struct timer_stale *skel = load(true, 200 * NSEC_PER_MSEC);
+	int rounds = 0;
+
+	if (!skel)
+		return;
+	skel->links.hold_lookup = bpf_program__attach(skel->progs.hold_lookup);
+	ASSERT_OK_PTR(skel->links.hold_lookup, "attach");
+	do {
+		rounds++;
+	} while (replace_inner(skel) && now(CLOCK_MONOTONIC) < end);
+	usleep(300000);
+	printf("%d maps, %llu lookups held\n", rounds, (unsigned long long)skel->bss->held);
+	ASSERT_EQ(skel->bss->runs, 0, "runs");
+	timer_stale__destroy(skel);
+}
+
+void test_timer_stale(void)
+{
+	if (skip_hazard())
+		return;
+	if (test__start_subtest("nothing_left_in_hash"))
+		test_nothing_left_in_hash();
+	if (test__start_subtest("nothing_left_in_rhash"))
+		test_nothing_left_in_rhash(false);
+	if (test__start_subtest("nothing_left_in_rhash_if_armed"))
+		test_nothing_left_in_rhash(true);
+	if (test__start_subtest("is_not_called_with"))
+		test_is_not_called_with();
+	if (test__start_subtest("recycled_is_usable"))
+		test_recycled_is_usable();
+	if (test__start_subtest("inner_map_replaced"))
+		test_inner_map_replaced();
+}

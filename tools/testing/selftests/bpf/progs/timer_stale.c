@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Timers that are made in elements which have just been deleted. */
+#include <vmlinux.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "bpf_experimental.h"
+#include "timer_common.h"
+#include "timer_stale.h"
+
+char _license[] SEC("license") = "GPL";
+
+struct elem {
+	struct bpf_timer timer;
+	__u64 data;
+};
+
+#define MAP(_name, _type, _flags, _entries)	\
+	struct _name {				\
+		__uint(type, _type);		\
+		__uint(map_flags, _flags);	\
+		__uint(max_entries, _entries);	\
+		__type(key, __u32);		\
+		__type(value, struct elem);	\
+	}
+
+MAP(hash, BPF_MAP_TYPE_HASH, 0, 4) hash SEC(".maps");
+MAP(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 4) hash_malloc SEC(".maps");
+MAP(rhash, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, ELEMENTS) rhash SEC(".maps");
+/* More elements than their allocator keeps. */
+MAP(large, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, LARGE) large SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct large);
+} outer SEC(".maps");
+
+/* Whether, and for how far ahead, the timers are started. */
+bool armed;
+__u64 nsecs;
+__u64 runs;
+int err;	/* the last one */
+
+static int count_run(void *map, __u32 *key, struct elem *value)
+{
+	__sync_fetch_and_add(&runs, 1);
+	return 0;
+}
+
+/* Inlined, as the verifier has to know the map. */
+static __always_inline int make_timer(void *map, struct elem *value, __u64 delay)
+{
+	int ret;
+
+	ret = bpf_timer_init(&value->timer, map, CLOCK_MONOTONIC);
+	if (ret == -EBUSY)
+		ret = 0;
+	ret = ret ?: bpf_timer_set_callback(&value->timer, count_run);
+	if (armed)
+		ret = ret ?: bpf_timer_start(&value->timer, delay, 0);
+	return ret;
+}
+
+/* Makes a timer in an element that has just been deleted. */
+static __always_inline void make_stale(void *map, __u32 key, __u64 delay)
+{
+	struct elem *value = bpf_map_lookup_elem(map, &key);
+	int ret;
+
+	if (!value)
+		return;
+	ret = bpf_map_delete_elem(map, &key);
+	ret = ret ?: make_timer(map, value, delay);
+	if (ret)
+		err = ret;
+}
+
+SEC("syscall")
+int stale_in_hash(void *ctx)
+{
+	make_stale(&hash, 0, nsecs);
+	return 0;
+}
+
+SEC("syscall")
+int stale_in_hash_malloc(void *ctx)
+{
+	make_stale(&hash_malloc, 0, nsecs);
+	return 0;
+}
+
+SEC("syscall")
+int stale_in_rhash(void *ctx)
+{
+	__u32 key;
+
+	bpf_for(key, 0, ELEMENTS)
+		make_stale(&rhash, key, nsecs);
+	return 0;
+}
+
+/* The memory of a deleted element is used again, with the timer that was made there. */
+__u32 recycled;
+
+SEC("syscall")
+int use_recycled(void *ctx)
+{
+	struct elem *value;
+	__u32 i, key;
+	int ret;
+
+	bpf_for(i, 0, ELEMENTS) {
+		key = i;
+		value = bpf_map_lookup_elem(&rhash, &key);
+		/* A slot without a timer cannot be cancelled. */
+		if (!value || bpf_timer_cancel(&value->timer) < 0)
+			continue;
+		recycled++;
+		ret = make_timer(&rhash, value, nsecs);
+		if (ret)
+			err = ret;
+	}
+	return 0;
+}
+
+/*
+ * Some expire at once, and the others at any time up to @nsecs, so that some do while their
+ * memory, or that of the map, is freed.
+ */
+SEC("syscall")
+int stale_in_inner(void *ctx)
+{
+	__u32 zero = 0, key;
+	void *inner;
+
+	inner = bpf_map_lookup_elem(&outer, &zero);
+	if (!inner || !nsecs)
+		return -EINVAL;
+	bpf_for(key, 0, LARGE)
+		make_stale(inner, key, key % 8 ? bpf_get_prandom_u32() % nsecs : 0);
+	return 0;
+}
+
+/* An expiry that looks its element up has time to find that it was freed. */
+__u64 held;
+
+SEC("fentry/rhtab_map_lookup_elem")
+int hold_lookup(void *ctx)
+{
+	if (!bpf_in_serving_softirq())
+		return 0;
+	held++;
+	spin_until(false, NSEC_PER_MSEC);
+	return 0;
+}
