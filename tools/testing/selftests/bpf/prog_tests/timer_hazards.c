@@ -391,7 +391,7 @@ struct locked_elem {
 	__u64 data;
 };
 
-/* The walk over a map without a user misses no timer, though elements move meanwhile. */
+/* The walk over a map without a user misses no timer, though a program moves elements. */
 static void test_walk_misses_none(void)
 {
 	struct timer_hazards_maps *skel = load_timers(timer_hazards_maps);
@@ -409,7 +409,7 @@ static void test_walk_misses_none(void)
 	timer_hazards_maps__destroy(skel);
 	if (ASSERT_GE(bss, 0, "attach, dup")) {
 		ASSERT_OK(bpf_map_lookup_elem(bss, &zero, &seen), "bss");
-		ASSERT_GT(seen.moved, 0, "moved");
+		ASSERT_GE(seen.met, seen.filled, "met");
 		ASSERT_TRUE(is_unloaded(id), "unloaded");
 		close(bss);
 	}
