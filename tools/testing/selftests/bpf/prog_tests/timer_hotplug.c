@@ -24,11 +24,15 @@ struct elem {
 	__u64 runs;
 };
 
-/* A function of the kernel where a program acts, on the way down or up. */
+/*
+ * A function of the kernel where a program acts, on the way down or up. What it leaves
+ * to the CPU on the way down is done while that is offline, or late: when it is back.
+ */
 struct step {
 	const char *function;
 	int cpu;
 	bool up;
+	bool late;
 	bool probe;
 	bool unwatched;
 };
@@ -283,17 +287,21 @@ static bool check_runs(struct timer_hotplug *skel)
 static bool go_and_come(struct scene *scene, const struct step *step, __u32 held)
 {
 	struct timer_hotplug *skel = scene->skel;
+	bool is_back = step->up || step->late;
 	__s64 left = left_of(scene->memory);
 
 	skel->bss->armed = !step->up;
 	if (!set_online(false))
 		return false;
-	if (!step->up && !(check_done(scene, left, held) && check_grace_periods(scene->memory)))
+	if (!is_back && !(check_done(scene, left, held) && check_grace_periods(scene->memory)))
 		return false;
 	skel->bss->armed = true;
 	if (!set_online(true))
 		return false;
-	if (step->up && !check_done(scene, left, held))
+	/* A CPU need not come there to die. */
+	if (step->late && !skel->bss->hits)
+		return check_start_later(skel);
+	if (is_back && !check_done(scene, left, held))
 		return false;
 	return check_start_later(skel) && check_runs(skel);
 }
@@ -373,6 +381,10 @@ static const struct step down[] = {
 	{ "cpuhp_report_idle_dead", CPU },
 	{ "rcutree_report_cpu_dead", CPU },
 	{ "cpuhp_ap_report_dead", CPU, .unwatched = true },
+#ifdef __x86_64__
+	/* CPU 1, which has reported its death. */
+	{ "hlt_play_dead", CPU, .late = true, .unwatched = true },
+#endif
 	/* The CPU that takes it down. */
 	{ "cpuhp_complete_idle_dead", ANY_CPU },
 	{ "rcutree_migrate_callbacks", ANY_CPU },
