@@ -10,8 +10,8 @@
 //! So a CPU has to rest from drains. A drain costs the time from the call that asked for it to its
 //! end, which includes the interrupt. For each nanosecond of that, the CPU owes [`REST`] nanoseconds
 //! without a drain. It may rest later: [`Pace`] counts how long. When the CPU owes more than
-//! [`CREDIT`], drains pause for as long as it owes. No drain costs more than that alone: one that
-//! took longer waited for interrupts, or its virtual CPU was away.
+//! [`CREDIT`], drains pause for as long as it owes. A drain that only had to wait costs no more than
+//! that: interrupts may have been off, or a virtual CPU away.
 //!
 //! In this way drains take a fifth of a CPU at most, whatever feeds them, and no operation is
 //! refused. Programs that do not feed the drain rarely get there: a deferred operation costs a few
@@ -64,17 +64,20 @@ impl Pace {
         let ended = self.ended.load(Relaxed);
         // The drain before may have asked for this one.
         let asked = self.asked.load(Relaxed).max(ended);
+        let now = ClockId::Monotonic.now_fast();
 
         Begun {
-            asked,
             rested: asked - ended,
+            waited: now - asked,
+            at: now,
         }
     }
 
     /// Notes that a drain has ended. Returns for how many nanoseconds drains have to pause, if so.
     pub(crate) fn end(&self, begun: Begun) -> Option<i64> {
         let now = ClockId::Monotonic.now_fast();
-        let owed = owed_after(self.owed.load(Relaxed), begun.rested, now - begun.asked);
+        let busy = cost_of(begun.waited, now - begun.at);
+        let owed = owed_after(self.owed.load(Relaxed), begun.rested, busy);
 
         self.ended.store(now, Relaxed);
         self.owed.store(owed, Relaxed);
@@ -84,17 +87,23 @@ impl Pace {
 
 /// A drain that has begun.
 pub(crate) struct Begun {
-    asked: i64,
     rested: i64,
+    waited: i64,
+    at: i64,
+}
+
+/// Returns what a drain costs that waited and then ran, each for a number of nanoseconds.
+///
+/// A clock that can be read in any context may go back a little. A time below zero counts as none.
+fn cost_of(waited: i64, ran: i64) -> i64 {
+    waited.clamp(0, CREDIT / REST).saturating_add(ran.max(0))
 }
 
 /// Returns what a CPU owes that owed `owed`, then rested, and then was busy with a drain.
-///
-/// A clock that can be read in any context may go back a little. A time below zero counts as none.
 fn owed_after(owed: i64, rested: i64, busy: i64) -> i64 {
     let owed = owed.saturating_sub(rested).max(0);
 
-    owed.saturating_add(busy.clamp(0, CREDIT / REST) * REST)
+    owed.saturating_add(busy.saturating_mul(REST))
 }
 
 #[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
@@ -131,9 +140,17 @@ mod tests {
     }
 
     #[test]
-    fn one_long_drain_does_not_pause() {
-        assert_eq!(owed_after(0, 0, CREDIT), CREDIT);
-        assert_eq!(pause_of(0, CREDIT), Some((2 * CREDIT, 2 * CREDIT)));
+    fn one_long_drain_is_paid_for() {
+        assert_eq!(pause_of(0, CREDIT), Some((CREDIT, CREDIT * REST)));
+    }
+
+    #[test]
+    fn one_long_wait_does_not_pause() {
+        assert_eq!(
+            pause_of(0, cost_of(CREDIT, 0)),
+            Some((CREDIT / REST * 2, CREDIT * 2))
+        );
+        assert_eq!(cost_of(1_000, 2_000), 3_000);
     }
 
     #[test]
@@ -143,7 +160,7 @@ mod tests {
 
     #[test]
     fn clocks_that_go_back_count_as_no_time() {
-        assert_eq!(owed_after(100, 0, -1), 100);
+        assert_eq!(cost_of(-1, -1), 0);
     }
 
     #[test]
