@@ -211,13 +211,16 @@ int workqueue_at_queue(void *ctx)
 	return 0;
 }
 
-/* The drain calls this function for a timer's death. */
+/*
+ * The drain calls this function for a timer's death. So does RCU, after a grace period,
+ * but each timer that dies is to lead to one more, and not to two.
+ */
 SEC("?fentry/hrtimer_try_to_cancel")
 int death_at_cancel(void *ctx)
 {
 	unsigned long irqs;
 
-	if (!is_feeding())
+	if (!is_feeding() || !bpf_in_hardirq())
 		return 0;
 	bpf_local_irq_save(&irqs);
 	make_and_delete();
