@@ -125,9 +125,16 @@ int use_recycled(void *ctx)
 }
 
 /*
- * Some expire at once, and the others at any time up to @nsecs, so that some do while their
- * memory, or that of the map, is freed.
+ * The allocator frees the elements of an inner map, some at a time, while their timers expire.
+ * To have both at the same time, the allocator waits for an expiry that looks its element up,
+ * and that one waits until its element is freed.
  */
+__u64 freeing;	/* the element */
+__u64 freed_at;
+__u64 looking;	/* for the key */
+__u64 freed_in_use;
+__u32 first;	/* the first key of a part */
+
 SEC("syscall")
 int stale_in_inner(void *ctx)
 {
@@ -136,21 +143,38 @@ int stale_in_inner(void *ctx)
 
 	inner = bpf_map_lookup_elem(&outer, &zero);
 	if (!inner || !nsecs)
-		return -EINVAL;
-	bpf_for(key, 0, LARGE)
+		return -ENOENT;
+	/* Some expire at once. */
+	bpf_for(key, first, first + PART)
 		make_stale(inner, key, key % 8 ? bpf_get_prandom_u32() % nsecs : 0);
 	return 0;
 }
 
-/* An expiry that looks its element up has time to find that it was freed. */
-__u64 held;
+SEC("fentry/rhtab_mem_dtor")
+int BPF_PROG(wait_for_lookup, void *elem)
+{
+	freeing = (__u64)elem;
+	freed_at = bpf_ktime_get_ns();
+	spin_until(*(volatile __u64 *)&looking, NSEC_PER_MSEC);
+	return 0;
+}
+
+/* The key is in the element. */
+static bool is_being_freed(void *key)
+{
+	return (__u64)key - *(volatile __u64 *)&freeing < 64;
+}
 
 SEC("fentry/rhtab_map_lookup_elem")
-int hold_lookup(void *ctx)
+int BPF_PROG(wait_for_free, struct bpf_map *map, void *key)
 {
-	if (!bpf_in_serving_softirq())
+	if (!bpf_in_serving_softirq() || bpf_ktime_get_ns() - freed_at > 2 * NSEC_PER_MSEC)
 		return 0;
-	held++;
-	spin_until(false, NSEC_PER_MSEC);
+	looking = (__u64)key;
+	if (spin_until(is_being_freed(key), 20 * NSEC_PER_MSEC)) {
+		freed_in_use++;
+		spin_until(!is_being_freed(key), 10 * NSEC_PER_MSEC);
+	}
+	looking = 0;
 	return 0;
 }

@@ -3,5 +3,6 @@
 
 /* Elements of a resizable hash; enough to make its allocator look for memory. */
 #define ELEMENTS 64
-/* Elements of one whose allocator frees memory. */
-#define LARGE 2048
+/* Elements of an inner map, and how many of them are deleted at a time. */
+#define LARGE 512
+#define PART 16
