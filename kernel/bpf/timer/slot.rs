@@ -138,7 +138,12 @@ impl Slot {
         // slot in it (R6).
         let timer = unsafe { timer.into_slot().as_ref() };
 
-        match timer.admit() {
+        let admitted = timer.admit().map_err(|error| match error {
+            // The release of the last user has killed it.
+            ENOENT if !map.has_user_refs() => EPERM,
+            error => error,
+        });
+        match admitted {
             Err(ENOENT) if map.is_resizable_hash() => Ok(()),
             Err(error) => {
                 self.take_back(timer);
