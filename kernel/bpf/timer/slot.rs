@@ -122,14 +122,14 @@ impl Slot {
         let value = ptr::from_ref(self).wrapping_byte_sub(offset);
         let value = value.cast_mut().cast();
 
-        self.vacate()?;
+        self.vacate(map)?;
         // SAFETY: By the safety requirement, `value` is the value of the element.
         let timer = unsafe { Detached::new(map, value, clock) }?;
 
         // INVARIANT: The slot owns the timer from here on.
         // Full: publishes the timer, for the Acquire in `timer()`.
         while let Err(_other) = self.timer.cmpxchg(ptr::null_mut(), timer.as_ptr(), Full) {
-            if let Err(busy) = self.vacate() {
+            if let Err(busy) = self.vacate(map) {
                 timer.discard();
                 return Err(busy);
             }
@@ -138,12 +138,7 @@ impl Slot {
         // slot in it (R6).
         let timer = unsafe { timer.into_slot().as_ref() };
 
-        let admitted = timer.admit().map_err(|error| match error {
-            // The release of the last user has killed it.
-            ENOENT if !map.has_user_refs() => EPERM,
-            error => error,
-        });
-        match admitted {
+        match timer.admit(map) {
             Err(ENOENT) if map.is_resizable_hash() => Ok(()),
             Err(error) => {
                 self.take_back(timer);
@@ -180,9 +175,9 @@ impl Slot {
     /// Empties the slot of a timer that nobody can use; [`EBUSY`] if it has one for the caller to
     /// use, even if the init that made it has not returned.
     #[inline]
-    fn vacate(&self) -> Result {
+    fn vacate(&self, map: &Map) -> Result {
         match self.timer() {
-            Ok(timer) => self.settle(timer),
+            Ok(timer) => self.settle(timer, map),
             Err(_) => Ok(()),
         }
     }
@@ -190,10 +185,10 @@ impl Slot {
     /// Settles what becomes of a timer in the slot: it is for the caller to use, [`EBUSY`], or it
     /// is not in the slot any more.
     #[cold]
-    fn settle(&self, timer: &Timer) -> Result {
+    fn settle(&self, timer: &Timer, map: &Map) -> Result {
         if timer.command.is_unborn() {
             // If it is not admitted, its maker takes it back.
-            let _ = timer.admit();
+            let _ = timer.admit(map);
         }
         // What is dead in its slot was abandoned: its maker had no user of the map, or had not
         // found the element, which is somebody else's now. Nobody waits for it to be taken out.

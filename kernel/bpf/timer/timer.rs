@@ -174,23 +174,12 @@ impl Timer {
         Ok(unsafe { &*map })
     }
 
-    /// Returns the map that the timer belongs to, born or not; [`ENOENT`] if it is dead.
-    fn map_until_death(&self) -> Result<&Map> {
-        let map = self.links.map();
-
-        self.command.check_not_dead()?;
-        // SAFETY: The timer was not dead after the pointer was read, so that is the map; it is
-        // valid by the type invariants.
-        Ok(unsafe { &*map })
-    }
-
     /// Makes operations possible, if somebody will cancel the timer: [`EPERM`] if the map has no
     /// user reference, [`ENOENT`] if it does not have the element.
     ///
-    /// To be called by readers that have found the timer in its slot.
-    pub(crate) fn admit(&self) -> Result {
-        let map = self.map_until_death()?;
-
+    /// To be called by readers that have found the timer in its slot, with the timer's map. A timer
+    /// that is dead stays dead.
+    pub(crate) fn admit(&self, map: &Map) -> Result {
         // R3: Pairs with the full barrier of the atomic64_dec_and_test() of `usercnt`, after which
         // the release looks into the slots, and with the one in `Slot::cancel_and_free()`. Either
         // those find this timer, or this finds no user, or the element deleted.
@@ -227,10 +216,16 @@ impl Timer {
 
     #[cold]
     fn find_unborn(&self) -> Result<Option<&Map>> {
-        if !self.map_until_death()?.is_resizable_hash() {
+        let map = self.links.map();
+
+        self.command.check_not_dead()?;
+        // SAFETY: The timer was not dead after the pointer was read, so that is the map; it is
+        // valid by the type invariants.
+        let map = unsafe { &*map };
+        if !map.is_resizable_hash() {
             return Err(EINVAL);
         }
-        match self.admit() {
+        match self.admit(map) {
             Err(ENOENT) => Ok(None),
             result => result.and_then(|()| self.map().map(Some)),
         }
