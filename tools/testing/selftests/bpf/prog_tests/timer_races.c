@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Races between two CPUs. One sets a callback while the other starts its timer; one runs a
- * callback while the other sets the clock back.
+ * Races between two CPUs. One sets a callback while the other starts its timer; one makes a
+ * timer while the other closes the map; one runs a callback while the other sets the clock
+ * back.
  */
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
@@ -12,28 +13,37 @@
 #include "timer_helpers.h"
 #include "timer_races.skel.h"
 
-/* Holds the other CPU whenever it writes to one of the words that set_callback changes. */
-static bool hold_writes(struct timer_races *skel, struct bpf_link **links)
+/* Attaches @prog to what the other CPU writes at an address in the kernel. */
+static struct bpf_link *watch_writes(const struct bpf_program *prog, __u64 address)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_BREAKPOINT,
 		.size = sizeof(attr),
 		.sample_period = 1,
 		.bp_type = HW_BREAKPOINT_W,
+		.bp_addr = address,
 		.bp_len = HW_BREAKPOINT_LEN_8,
 	};
-	int i, fd;
+	int fd = syscall(__NR_perf_event_open, &attr, -1, 1, -1, 0);
+	struct bpf_link *link;
+
+	if (!ASSERT_OK_FD(fd, "perf_event_open"))
+		return NULL;
+	link = bpf_program__attach_perf_event(prog, fd);
+	if (!ASSERT_OK_PTR(link, "attach"))
+		close(fd);
+	return link;
+}
+
+/* Holds the other CPU whenever it writes to one of the words that set_callback changes. */
+static bool hold_writes(struct timer_races *skel, struct bpf_link **links)
+{
+	int i;
 
 	for (i = 0; i < skel->bss->words_found; i++) {
-		attr.bp_addr = skel->bss->words[i];
-		fd = syscall(__NR_perf_event_open, &attr, -1, 1, -1, 0);
-		if (!ASSERT_OK_FD(fd, "perf_event_open"))
+		links[i] = watch_writes(skel->progs.hold_write, skel->bss->words[i]);
+		if (!links[i])
 			return false;
-		links[i] = bpf_program__attach_perf_event(skel->progs.hold_write, fd);
-		if (!ASSERT_OK_PTR(links[i], "attach")) {
-			close(fd);
-			return false;
-		}
 	}
 	return ASSERT_GT(i, 0, "words");
 }
@@ -114,6 +124,47 @@ static void test_start_beside_set_callback(void)
 	unpin(&cpus);
 	for (i = 0; i < MAX_WORDS; i++)
 		bpf_link__destroy(links[i]);
+	timer_races__destroy(skel);
+}
+
+/* Closes the map while an init on the other CPU is held. */
+static void close_beside_init(struct timer_races *skel, int inner)
+{
+	struct run_on_cpu job;
+	bool begun = begin_run(&job, 1, bpf_program__fd(skel->progs.init_inner));
+
+	if (begun)
+		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->published)), "published");
+	close(inner);
+	WRITE_ONCE(skel->bss->released, true);
+	if (begun)
+		ASSERT_OK(end_run(&job), "run");
+	ASSERT_EQ(skel->bss->result, -EPERM, "init");
+}
+
+static void test_init_beside_last_close(void)
+{
+	struct timer_races *skel = load_timers(timer_races);
+	struct bpf_link *link = NULL;
+	cpu_set_t cpus;
+	__u32 zero = 0;
+	int inner;
+
+	if (!skel)
+		return;
+	sched_getaffinity(0, sizeof(cpus), &cpus);
+	inner = create_like(skel->obj, skel->maps.timers);
+	if (ASSERT_TRUE(pin_to(0), "pin") && ASSERT_OK_FD(inner, "create") &&
+	    ASSERT_OK(bpf_map_update_elem(bpf_map__fd(skel->maps.outer), &zero, &inner, BPF_ANY),
+		      "insert") &&
+	    ASSERT_OK(run(skel->progs.find_slot), "find"))
+		link = watch_writes(skel->progs.hold_init, skel->bss->slot);
+	if (link)
+		close_beside_init(skel, inner);
+	else if (inner >= 0)
+		close(inner);
+	unpin(&cpus);
+	bpf_link__destroy(link);
 	timer_races__destroy(skel);
 }
 
@@ -203,6 +254,8 @@ void serial_test_timer_races(void)
 		return;
 	if (test__start_subtest("h10_clock_set_back_in_callback"))
 		test_clock_set_back_in_callback();
+	if (test__start_subtest("init_beside_last_close"))
+		test_init_beside_last_close();
 	if (test__start_subtest("h13_start_beside_set_callback"))
 		test_start_beside_set_callback();
 }

@@ -143,7 +143,8 @@ static void test_recycled_is_usable(void)
 	if (!skel)
 		return;
 	if (recycle(skel)) {
-		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->runs) >= skel->bss->recycled), "called");
+		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->runs) >= skel->bss->recycled),
+			    "called");
 		usleep(100000);
 		ASSERT_EQ(skel->bss->runs, skel->bss->recycled, "runs");
 	}

@@ -14,12 +14,21 @@ struct elem {
 	struct bpf_timer timer;
 };
 
-struct {
+struct timers {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, RACES);
 	__type(key, __u32);
 	__type(value, struct elem);
-} timers SEC(".maps");
+};
+
+struct timers timers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct timers);
+} outer SEC(".maps");
 
 __u32 clockid = CLOCK_MONOTONIC;
 
@@ -165,6 +174,50 @@ int hold_write(void *ctx)
 		   MAX_SPIN);
 	if (started)
 		spin_until(*(volatile __u64 *)&called, 100 * NSEC_PER_MSEC);
+	return 0;
+}
+
+/*
+ * An init beside the release of the last user of the map, an inner one. User space watches the
+ * slot, so that the init is held when the timer has just been put there.
+ */
+__u64 slot;
+bool published;
+bool released;
+int result;
+
+SEC("syscall")
+int find_slot(void *ctx)
+{
+	__u32 key = 0;
+	void *inner = bpf_map_lookup_elem(&outer, &key);
+
+	slot = inner ? (__u64)bpf_map_lookup_elem(inner, &key) : 0;
+	return 0;
+}
+
+SEC("syscall")
+int init_inner(void *ctx)
+{
+	struct elem *value;
+	__u32 key = 0;
+	void *inner;
+
+	inner = bpf_map_lookup_elem(&outer, &key);
+	if (!inner)
+		return -ENOENT;
+	value = bpf_map_lookup_elem(inner, &key);
+	if (!value)
+		return -ENOENT;
+	result = bpf_timer_init(&value->timer, inner, CLOCK_MONOTONIC);
+	return 0;
+}
+
+SEC("perf_event")
+int hold_init(void *ctx)
+{
+	published = true;
+	spin_until(*(volatile bool *)&released, MAX_SPIN);
 	return 0;
 }
 
