@@ -159,7 +159,7 @@ impl Queue {
         // If it was not empty, whoever made it so has asked for a drain or is about to; or drains
         // pause, and the alarm does.
         // Relaxed: comes after the exchange of the push, which pairs with that of the drain at the
-        // end of the pause. Either that drain finds the timer, or this finds that there is no pause.
+        // end of the pause. Either that drain finds the timer, or this finds no pause.
         if self.timers.push(timer) && !self.paused.load(Relaxed) {
             self.drain();
         }
@@ -183,8 +183,8 @@ impl Queue {
     }
 }
 
-/// The timer that ends the pause of a queue. If the CPU of the queue goes offline, the timer moves to
-/// another CPU, which then drains the queue.
+/// The timer that ends the pause of a queue. If the CPU of the queue goes offline, the timer moves
+/// to another CPU, which then drains the queue.
 #[pin_data]
 struct Alarm {
     #[pin]

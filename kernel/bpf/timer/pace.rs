@@ -8,10 +8,10 @@
 //! the CPU would do nothing else.
 //!
 //! So a CPU has to rest from drains. A drain costs the time from the call that asked for it to its
-//! end, which includes the interrupt. For each nanosecond of that, the CPU owes [`REST`] nanoseconds
-//! without a drain. It may rest later: [`Pace`] counts how long. When the CPU owes more than
-//! [`CREDIT`], drains pause for as long as it owes. A drain that only had to wait costs no more than
-//! that: interrupts may have been off, or a virtual CPU away.
+//! end, which includes the interrupt. For each nanosecond of that, the CPU owes [`REST`]
+//! nanoseconds without a drain. It may rest later: [`Pace`] counts how long. When the CPU owes more
+//! than [`CREDIT`], drains pause for as long as it owes. A drain that only had to wait costs no
+//! more than that: interrupts may have been off, or a virtual CPU away.
 //!
 //! In this way drains take a fifth of a CPU at most, whatever feeds them, and no operation is
 //! refused. Programs that do not feed the drain rarely get there: a deferred operation costs a few

@@ -217,7 +217,7 @@ impl Slot {
         // Relaxed: only tested for null.
         if slot.load(Relaxed).is_null() {
             // If the element was taken out of the map, that was before. Pairs with the barrier in
-            // `Timer::admit()`, which looks for it there. The exchange below is such a barrier, too.
+            // `Timer::admit()`, which looks for it there. The exchange below is such a barrier.
             smp_mb(barrier::Full);
             // Relaxed: as above.
             if slot.load(Relaxed).is_null() {

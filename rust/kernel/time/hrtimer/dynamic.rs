@@ -364,8 +364,8 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// in its callback; otherwise it may change at any time. Orders nothing.
     #[inline]
     pub fn expires(&self) -> i64 {
-        // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece on
-        // 64-bit machines; on others, a start at the same time may show half of its value.
+        // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece
+        // on 64-bit machines; on others, a start at the same time may show half of its value.
         let expires = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).node.expires) };
 
         // Relaxed: orders nothing, as documented.

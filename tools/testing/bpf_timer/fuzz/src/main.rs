@@ -202,7 +202,8 @@ fn run_case(host: &Host<'_>, options: &Options, seed: u64, tally: &mut Tally) ->
     if options.race {
         let difference = race::run(host, seed, count, tally)?;
         if let Some(Difference { what, .. }) = &difference {
-            println!("DIFFERENCE: {what}\n  again: --race --seed {seed} --ops {count} --cases 1{hotplug}");
+            println!("DIFFERENCE: {what}");
+            println!("  again: --race --seed {seed} --ops {count} --cases 1{hotplug}");
         }
         return Ok(difference.is_none());
     }
