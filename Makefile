@@ -50,6 +50,7 @@ mutate:
 
 litmus:
 	@scripts/litmus
+	@scripts/model
 
 kernel:
 	@scripts/kernel $(FLAVOR)
