@@ -39,7 +39,9 @@
  * Run: -DMAY0=1 -DMAY1=36 -DOPS1=2 -DRESTARTS=1 -DCLOCK_MOVES: a callback that starts its own timer is cancelled
  * Run: -DMAY0=2 -DMAY1=8 -DKILL: the timer dies beside deferred operations
  * Run: -DMAY0=1 -DMAY1=4 -DKILL: the timer dies beside direct operations
- * Run: -DALARMS=2 -DMAY0=1 -DMAY1=1: two alarms, and a start on each
+ *
+ * With two alarms the states are too many to visit all of them: none of the first
+ * 135 million of a start on each alarm fails, and the guards are noticed sooner.
  *
  * Breaks: NO_LOOK -DMAY0=1 -DMAY1=4: who has acted does not look again, and a cancelled timer stays queued
  * Breaks: NO_LOOK -DMAY0=1 -DMAY1=1 -DLAST=3: who has acted does not look again, and an earlier start is lost
@@ -59,6 +61,7 @@
  * Breaks: DRAIN_BARE -DMAY0=2 -DMAY1=0 -DKILL: the drain is no RCU reader
  * Breaks: FREE_EXPIRING -DMAY0=1 -DMAY1=0 -DKILL: a timer is freed while its expiry runs
  * Breaks: NO_RUNNER -DALARMS=2 -DMAY0=1 -DMAY1=1: the expiry of one alarm calls while that of the other does
+ * Breaks: KEPT_ENDS -DALARMS=2 -DMAY0=1 -DMAY1=1: who could not take one alarm out does not look again after the other
  * Breaks: LEAVE_NOTHING -DALARMS=2 -DMAY0=1 -DMAY1=1: who ran the callback leaves what the other alarm has left to it
  */
 #ifndef ALARMS
@@ -130,6 +133,12 @@ bool refused;		/* an alarm was left queued, as its expiry ran */
 #else
 #define HAND_OVER	hand_over()
 #endif
+/* An alarm that cannot be taken out is left, unless another time is wanted by now. */
+#ifdef KEPT_ENDS
+#define KEPT	kept
+#else
+#define KEPT	(kept && w == NONE)
+#endif
 #ifdef TRUST_QUEUED
 #define FITS	(w == NONE -> !armed[0] && !armed[B] : a)
 #else
@@ -188,7 +197,7 @@ inline fit(most)
 	:: load_word();
 	   atomic {
 		if
-		:: FITS || kept -> a = 0; break
+		:: FITS || KEPT -> a = 0; break
 		:: else
 		fi;
 		a = 0;
