@@ -112,10 +112,11 @@ bool reader[READERS];
 byte under_way;		/* operations, drains and expiries */
 byte starts;		/* the number of the last start */
 byte version = 1;	/* of the callback that was set last */
-byte takes, returned;	/* cancellations: how often one took the time, how many have returned */
+/* Of cancellations that clear the callback: how often one took the time, how many returned. */
+byte takes, returned;
 byte restarted;		/* the last start that came from the callback */
 #ifdef CLOCK_MOVES
-byte used;
+byte used;		/* the times of starts, a bit each */
 #define USE(time)	used = used | (1 << time)
 #else
 #define USE(time)	skip
@@ -192,7 +193,7 @@ inline hand_over()
 /* Makes the alarms fit the word. */
 inline fit(most)
 {
-	rounds = 0;
+	atomic { rounds = 0; kept = false };
 	do
 	:: load_word();
 	   atomic {
@@ -246,16 +247,19 @@ inline finish(who)
 	}
 }
 
-/* What a context does that must not touch the alarms. */
+/* What a context does that must not touch the alarms: the look, and what follows from it. */
 inline post()
 {
 	load_word();
-	atomic {
-		if
-		:: FITS
-		:: else -> hand_over()
-		fi
-	}
+	atomic { hand_over_unless_fit() }
+}
+
+inline hand_over_unless_fit()
+{
+	if
+	:: FITS
+	:: else -> hand_over()
+	fi
 }
 
 /* From a callback or a program: now, or at a later time. */
@@ -305,7 +309,7 @@ inline start(who, deferred)
 		};
 #ifdef LOOK_FIRST
 		if
-		:: deferred -> atomic { if :: FITS :: else -> hand_over() fi }; done = true
+		:: deferred -> atomic { hand_over_unless_fit(); done = true }
 		:: else
 		fi;
 #endif
@@ -321,7 +325,6 @@ inline start(who, deferred)
 inline take()
 {
 	USED;
-	takes++;
 	if
 	:: !dead -> wanted = NONE
 	:: else
@@ -332,7 +335,6 @@ inline take()
 /* A cancellation has returned: nothing begins for the starts that it has seen. */
 inline cancelled()
 {
-	returned++;
 	if
 	:: first > over -> over = first
 	:: else
@@ -345,23 +347,20 @@ inline cancel()
 	do
 	::
 #ifdef CLEAR_FIRST
-	   atomic { code = 0 };
-	   atomic { take() };
+	   code = 0;
+	   atomic { take(); takes++ };
 #else
-	   atomic { take() };
-	   atomic { code = 0 };
+	   atomic { take(); takes++ };
+	   code = 0;
 #endif
 	   if
 	   :: armed[0] || armed[B] -> fit(2)
 	   :: else
 	   fi;
-	   atomic {
-		kept = false;
-		if
-		:: !running -> break
-		:: else
-		fi
-	   };
+	   if
+	   :: !running -> break
+	   :: else
+	   fi;
 #ifdef NO_WAIT
 	   break;
 #endif
@@ -380,6 +379,7 @@ inline cancel()
 	od;
 	atomic {
 		assert(!calling || calling > first);
+		returned++;
 		cancelled()
 	}
 }
@@ -387,13 +387,14 @@ inline cancel()
 /* bpf_timer_cancel(), where it must not wait, nor touch the alarms. */
 inline cancel_anywhere()
 {
-	atomic { take(); done = running };
-	atomic { code = 0 };
+	atomic { take(); takes++; done = running };
+	code = 0;
 	post();
 	atomic {
+		returned++;
 		if
 		:: !done -> cancelled()
-		:: else -> returned++
+		:: else
 		fi
 	}
 }
@@ -404,7 +405,7 @@ inline cancel_async()
 	atomic {
 		done = running;
 		if
-		:: !done -> takes--; take()
+		:: !done -> take()
 		:: else
 		fi
 	};
@@ -415,7 +416,7 @@ inline cancel_async()
 		:: armed[0] || armed[B] -> fit(2)
 		:: else
 		fi;
-		atomic { cancelled(); returned-- }
+		atomic { cancelled() }
 	fi
 }
 
@@ -458,6 +459,7 @@ inline bury()
 	atomic { take_out(B); corpse = true }
 }
 
+#ifdef KILL
 /* Deletes the element, once. */
 proctype killer()
 {
@@ -486,7 +488,6 @@ proctype rcu()
 	bool kept;
 
 end:	corpse;
-#ifdef KILL
 	do
 	:: atomic { kept = false; i = 0 };
 	   do
@@ -505,12 +506,12 @@ end:	corpse;
 		fi
 	   }
 	od;
-#endif
 	atomic {
 		assert(!armed[0] && !armed[B] && !on_list && !freed);
 		freed = true
 	}
 }
+#endif
 
 proctype drain()
 {
