@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the Rust implementation of BPF timers offers to the rest of BPF. */
+/* BPF timers in Rust: the functions that the C code of BPF calls. */
 #ifndef _LINUX_BPF_TIMER_H
 #define _LINUX_BPF_TIMER_H
 
 #include <linux/types.h>
 
-/* Helpers, called by BPF programs with the five argument registers. */
-u64 bpf_timer_init(u64 timer, u64 map, u64 flags, u64 r4, u64 r5);
-u64 bpf_timer_set_callback(u64 timer, u64 callback, u64 aux, u64 r4, u64 r5);
-u64 bpf_timer_start(u64 timer, u64 nsecs, u64 flags, u64 r4, u64 r5);
-u64 bpf_timer_cancel(u64 timer, u64 r2, u64 r3, u64 r4, u64 r5);
+struct bpf_map;
+struct bpf_prog;
+struct bpf_timer;
 
-/* The body of the kfunc bpf_timer_cancel_async(). */
-int bpf_timer_try_cancel(void *timer);
+/* Each does the work of the helper or kfunc of its name. */
+long bpf_timer_rust_init(struct bpf_timer *timer, struct bpf_map *map, u64 flags);
+long bpf_timer_rust_set_callback(struct bpf_timer *timer, void *callback_fn,
+				 struct bpf_prog *prog);
+long bpf_timer_rust_start(struct bpf_timer *timer, u64 nsecs, u64 flags);
+long bpf_timer_rust_cancel(struct bpf_timer *timer);
+int bpf_timer_rust_cancel_async(struct bpf_timer *timer);
+
+/* Does the work of bpf_timer_cancel_and_free(), which the map code calls. */
+void bpf_timer_rust_cancel_and_free(struct bpf_timer *timer);
 
 /* Called once at boot, before programs can be loaded. */
-int bpf_timer_set_up_queues(void);
+int bpf_timer_rust_init_queues(void);
 
 #endif /* _LINUX_BPF_TIMER_H */

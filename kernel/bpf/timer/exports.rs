@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What C and BPF programs call.
+//! The functions that C calls.
 //!
-//! BPF programs pass arguments in five 64-bit registers and take a 64-bit result; that ends here.
+//! BPF programs call helpers and a kfunc that are C functions, so that BTF describes them and
+//! tracing programs can be attached to them. Each calls the function here that has its name.
 //!
 //! C header: [`include/linux/bpf_timer.h`](srctree/include/linux/bpf_timer.h)
 
@@ -19,8 +20,10 @@ use kernel::{
         Map,
         Prog, //
     },
+    error::from_result,
     ffi::{
         c_int,
+        c_long,
         c_void, //
     },
     prelude::*,
@@ -29,126 +32,106 @@ use kernel::{
 
 use core::ptr::NonNull;
 
-/// Turns a result into what a helper returns.
-fn to_register(result: Result<u64>) -> u64 {
-    result.unwrap_or_else(|error| i64::from(error.to_errno()) as u64)
-}
-
-/// `bpf_timer_init(timer, map, flags)`
+/// Does the work of the helper `bpf_timer_init()`.
 ///
 /// # Safety
 ///
-/// Only to be called by a BPF program; the verifier has checked that `timer` is the one in a value
-/// of `map`, and that the map is not offloaded, as the program is not.
+/// Only a BPF program may call this, by the helper. The verifier has checked that `timer` is the
+/// one in a value of `map`. It has also checked that `map` is not offloaded, because the program is
+/// not.
 #[export]
-pub(crate) unsafe extern "C" fn bpf_timer_init(
-    timer: u64,
-    map: u64,
+pub(crate) unsafe extern "C" fn bpf_timer_rust_init(
+    timer: *mut bindings::bpf_timer,
+    map: *mut bindings::bpf_map,
     flags: u64,
-    _r4: u64,
-    _r5: u64,
-) -> u64 {
-    let init = || {
+) -> c_long {
+    from_result(|| {
         let clock = u32::try_from(flags).map_err(|_| EINVAL)?;
         let clock = ClockId::try_from(clock)?;
 
         // SAFETY: By the safety requirement; programs run in read-side sections.
-        unsafe {
-            let map = Map::from_raw(map as *mut bindings::bpf_map);
-            Slot::from_raw(timer as *mut c_void).init(map, clock)
-        }
-    };
-
-    to_register(init().map(|()| 0))
+        unsafe { Slot::from_raw(timer.cast()).init(Map::from_raw(map), clock)? };
+        Ok(0)
+    })
 }
 
-/// `bpf_timer_set_callback(timer, callback)`
+/// Does the work of the helper `bpf_timer_set_callback()`.
 ///
 /// # Safety
 ///
-/// Only to be called by a BPF program; the verifier has checked `timer`, put the code of a callback
-/// into `callback`, and the `struct bpf_prog_aux` of the program that both belong to into `aux`.
+/// Only a BPF program may call this, by the helper. The verifier has checked `timer`. It has put
+/// the address of a callback's code into `callback_fn`. `prog` is the program of that callback.
 #[export]
-pub(crate) unsafe extern "C" fn bpf_timer_set_callback(
-    timer: u64,
-    callback: u64,
-    aux: u64,
-    _r4: u64,
-    _r5: u64,
-) -> u64 {
-    let set_callback = || {
-        // SAFETY: By the safety requirement, code being nowhere near address zero; programs run in
+pub(crate) unsafe extern "C" fn bpf_timer_rust_set_callback(
+    timer: *mut bindings::bpf_timer,
+    callback_fn: *mut c_void,
+    prog: *mut bindings::bpf_prog,
+) -> c_long {
+    from_result(|| {
+        // SAFETY: By the safety requirement, and code is never at address zero; programs run in
         // read-side sections, and are valid while they do.
         unsafe {
-            let code = NonNull::new_unchecked(callback as *mut c_void);
-            let prog = Prog::from_raw((*(aux as *mut bindings::bpf_prog_aux)).prog);
-            Slot::from_raw(timer as *mut c_void)
+            let callback = Callback::from_raw(NonNull::new_unchecked(callback_fn));
+            Slot::from_raw(timer.cast())
                 .timer()?
-                .set_callback(prog, Callback::from_raw(code))
+                .set_callback(Prog::from_raw(prog), callback)?;
         }
-    };
-
-    to_register(set_callback().map(|()| 0))
+        Ok(0)
+    })
 }
 
-/// `bpf_timer_start(timer, nsecs, flags)`
+/// Does the work of the helper `bpf_timer_start()`.
 ///
 /// # Safety
 ///
-/// Only to be called by a BPF program; the verifier has checked `timer`.
+/// Only a BPF program may call this, by the helper. The verifier has checked `timer`.
 #[export]
-pub(crate) unsafe extern "C" fn bpf_timer_start(
-    timer: u64,
+pub(crate) unsafe extern "C" fn bpf_timer_rust_start(
+    timer: *mut bindings::bpf_timer,
     nsecs: u64,
     flags: u64,
-    _r4: u64,
-    _r5: u64,
-) -> u64 {
-    let start = || {
+) -> c_long {
+    from_result(|| {
         let start = Start::new(nsecs, flags)?;
 
         // SAFETY: By the safety requirement; programs run in read-side sections.
-        unsafe { Slot::from_raw(timer as *mut c_void) }
+        unsafe { Slot::from_raw(timer.cast()) }
             .timer()?
-            .start(start)
-    };
-
-    to_register(start().map(|()| 0))
+            .start(start)?;
+        Ok(0)
+    })
 }
 
-/// `bpf_timer_cancel(timer)`
+/// Does the work of the helper `bpf_timer_cancel()`.
 ///
 /// # Safety
 ///
-/// Only to be called by a BPF program; the verifier has checked `timer`.
+/// Only a BPF program may call this, by the helper. The verifier has checked `timer`.
 #[export]
-pub(crate) unsafe extern "C" fn bpf_timer_cancel(
-    timer: u64,
-    _r2: u64,
-    _r3: u64,
-    _r4: u64,
-    _r5: u64,
-) -> u64 {
-    // SAFETY: By the safety requirement; programs run in read-side sections.
-    let slot = unsafe { Slot::from_raw(timer as *mut c_void) };
+pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel(timer: *mut bindings::bpf_timer) -> c_long {
+    from_result(|| {
+        // SAFETY: By the safety requirement; programs run in read-side sections.
+        let slot = unsafe { Slot::from_raw(timer.cast()) };
 
-    to_register(slot.cancel().map(u64::from))
+        slot.cancel().map(c_long::from)
+    })
 }
 
-/// The body of the kfunc `bpf_timer_cancel_async(timer)`.
+/// Does the work of the kfunc `bpf_timer_cancel_async()`.
 ///
 /// # Safety
 ///
-/// Only to be called on behalf of a BPF program; the verifier has checked `timer`.
+/// Only a BPF program may call this, by the kfunc. The verifier has checked `timer`.
 #[export]
-pub(crate) unsafe extern "C" fn bpf_timer_try_cancel(timer: *mut c_void) -> c_int {
-    // SAFETY: By the safety requirement; programs run in read-side sections.
-    let timer = unsafe { Slot::from_raw(timer) }.timer();
+pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel_async(
+    timer: *mut bindings::bpf_timer,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the safety requirement; programs run in read-side sections.
+        let timer = unsafe { Slot::from_raw(timer.cast()) }.timer()?;
 
-    match timer.and_then(|timer| timer.try_cancel()) {
-        Ok(outcome) => outcome as c_int,
-        Err(error) => error.to_errno(),
-    }
+        Ok(timer.try_cancel()? as c_int)
+    })
 }
 
 /// Cancels and frees the timer in an element that is deleted or recycled, or whose map has lost its
@@ -159,17 +142,17 @@ pub(crate) unsafe extern "C" fn bpf_timer_try_cancel(timer: *mut c_void) -> c_in
 /// `timer` must be the `struct bpf_timer` in the value of an element that is not freed before this
 /// returns.
 #[export]
-pub(crate) unsafe extern "C" fn bpf_timer_cancel_and_free(timer: *mut c_void) {
+pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel_and_free(timer: *mut bindings::bpf_timer) {
     // SAFETY: By the safety requirement.
-    unsafe { Slot::cancel_and_free(timer) };
+    unsafe { Slot::cancel_and_free(timer.cast()) };
 }
 
 /// Makes the queues of the drain ready; called once at boot.
 ///
 /// # Safety
 ///
-/// None, but that is the type of what C calls.
+/// None, but C calls functions of this type.
 #[export]
-pub(crate) unsafe extern "C" fn bpf_timer_set_up_queues() -> c_int {
-    defer::set_up_queues().map_or_else(|error| error.to_errno(), |()| 0)
+pub(crate) unsafe extern "C" fn bpf_timer_rust_init_queues() -> c_int {
+    from_result(|| defer::set_up_queues().map(|()| 0))
 }

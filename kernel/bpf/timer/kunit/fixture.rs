@@ -11,8 +11,8 @@ use super::place::{
 };
 use crate::{
     exports::{
-        bpf_timer_init,
-        bpf_timer_set_callback, //
+        bpf_timer_rust_init,
+        bpf_timer_rust_set_callback, //
     },
     timer::Timer, //
 };
@@ -270,16 +270,17 @@ impl Fixture {
         let _reader = rcu::read_lock();
 
         // SAFETY: The timer is in a value of the map, and this a reader as a program is.
-        unsafe { bpf_timer_init(place.timer() as u64, self.map() as u64, flags, 0, 0) }
+        unsafe { bpf_timer_rust_init(place.timer().cast(), self.map(), flags) as u64 }
     }
 
     fn set_code(&self, place: Place, prog: usize, code: *const c_void) -> u64 {
-        let aux = self.auxs[prog].get() as u64;
+        let timer = place.timer().cast();
+        let prog = self.progs[prog].get();
         let _reader = rcu::read_lock();
 
         // SAFETY: The timer is in a value of the map, the code is of the type of a callback, and
         // this a reader as a program is.
-        unsafe { bpf_timer_set_callback(place.timer() as u64, code as u64, aux, 0, 0) }
+        unsafe { bpf_timer_rust_set_callback(timer, code.cast_mut(), prog) as u64 }
     }
 
     pub(super) fn set_callback(&self, place: Place, prog: usize) -> u64 {

@@ -5,10 +5,10 @@
 use super::fixture::MSEC;
 use crate::{
     exports::{
-        bpf_timer_cancel,
-        bpf_timer_cancel_and_free,
-        bpf_timer_start,
-        bpf_timer_try_cancel, //
+        bpf_timer_rust_cancel,
+        bpf_timer_rust_cancel_and_free,
+        bpf_timer_rust_cancel_async,
+        bpf_timer_rust_start, //
     },
     slot::Slot,
     timer::Timer, //
@@ -124,26 +124,26 @@ impl Place {
         let _reader = rcu::read_lock();
 
         // SAFETY: The timer is in a value of a map, and this a reader as a program is.
-        unsafe { bpf_timer_start(self.timer() as u64, nsecs, flags, 0, 0) }
+        unsafe { bpf_timer_rust_start(self.timer().cast(), nsecs, flags) as u64 }
     }
 
     pub(super) fn cancel(self) -> u64 {
         let _reader = rcu::read_lock();
 
         // SAFETY: The timer is in a value of a map, and this a reader as a program is.
-        unsafe { bpf_timer_cancel(self.timer() as u64, 0, 0, 0, 0) }
+        unsafe { bpf_timer_rust_cancel(self.timer().cast()) as u64 }
     }
 
     pub(super) fn try_cancel(self) -> i32 {
         let _reader = rcu::read_lock();
 
         // SAFETY: The timer is in a value of a map, and this a reader as a program is.
-        unsafe { bpf_timer_try_cancel(self.timer()) }
+        unsafe { bpf_timer_rust_cancel_async(self.timer().cast()) }
     }
 
     pub(super) fn free(self) {
         // SAFETY: The timer is in a value of a map.
-        unsafe { bpf_timer_cancel_and_free(self.timer()) }
+        unsafe { bpf_timer_rust_cancel_and_free(self.timer().cast()) }
     }
 
     pub(super) fn note(&self, number: usize) -> &Atomic<i64> {
