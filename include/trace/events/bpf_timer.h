@@ -38,12 +38,13 @@ TRACE_EVENT(bpf_timer_init,
 		  __entry->map_id, __entry->clockid, __entry->ret)
 );
 
+/* @pushed: the hrtimer was queued already, for that time or an earlier one. */
 TRACE_EVENT(bpf_timer_start,
 
 	TP_PROTO(const void *timer, u32 map_id, u32 prog_id, u64 nsecs,
-		 u64 flags, int ret),
+		 u64 flags, bool pushed, int ret),
 
-	TP_ARGS(timer, map_id, prog_id, nsecs, flags, ret),
+	TP_ARGS(timer, map_id, prog_id, nsecs, flags, pushed, ret),
 
 	TP_STRUCT__entry(
 		__field(const void *, timer)
@@ -51,6 +52,7 @@ TRACE_EVENT(bpf_timer_start,
 		__field(u32, prog_id)
 		__field(u64, nsecs)
 		__field(u64, flags)
+		__field(bool, pushed)
 		__field(int, ret)
 	),
 
@@ -60,12 +62,14 @@ TRACE_EVENT(bpf_timer_start,
 		__entry->prog_id = prog_id;
 		__entry->nsecs = nsecs;
 		__entry->flags = flags;
+		__entry->pushed = pushed;
 		__entry->ret = ret;
 	),
 
-	TP_printk("timer=%p map_id=%u prog_id=%u nsecs=%llu flags=0x%llx ret=%d",
+	TP_printk("timer=%p map_id=%u prog_id=%u nsecs=%llu flags=0x%llx pushed=%d ret=%d",
 		  __entry->timer, __entry->map_id, __entry->prog_id,
-		  __entry->nsecs, __entry->flags, __entry->ret)
+		  __entry->nsecs, __entry->flags, __entry->pushed,
+		  __entry->ret)
 );
 
 TRACE_EVENT(bpf_timer_cancel,

@@ -64,9 +64,9 @@ impl CallbackCell {
     /// may be there before.
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
-        // Relaxed: an expiry of a timer that is started after this load comes after it, by the lock
-        // of the hrtimer's base, and so does not find what was there before. Pairs with the store
-        // in `replace()`.
+        // Relaxed: a start follows, whose exchange of the word is Full. An expiry that finds that
+        // word loads the code after this, and so does not find what was there before. Pairs with
+        // the store in `replace()`.
         !self.code.load(Relaxed).is_null()
     }
 
@@ -121,13 +121,17 @@ impl CallbackCell {
         Ok(())
     }
 
-    /// Drops the callback and the reference to its program; callable in any context.
+    /// Drops the callback and the reference to its program; returns whether there was one. If so,
+    /// that is ordered before what follows. Callable in any context.
     #[inline]
-    pub(crate) fn clear(&self) {
+    pub(crate) fn clear(&self) -> bool {
         // Nothing to write, as in `set()`.
-        if !self.prog.load(Relaxed).is_null() || !self.code.load(Relaxed).is_null() {
+        let is_set = !self.prog.load(Relaxed).is_null() || !self.code.load(Relaxed).is_null();
+
+        if is_set {
             self.clear_other();
         }
+        is_set
     }
 
     #[inline(never)]

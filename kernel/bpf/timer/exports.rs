@@ -8,9 +8,9 @@
 //! C header: [`include/linux/bpf_timer.h`](srctree/include/linux/bpf_timer.h)
 
 use crate::{
-    command::Start,
-    defer,
-    slot::Slot, //
+    drain,
+    slot::Slot,
+    start::Start, //
 };
 
 use kernel::{
@@ -154,5 +154,5 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel_and_free(timer: *mut bindi
 /// None, but C calls functions of this type.
 #[export]
 pub(crate) unsafe extern "C" fn bpf_timer_rust_init_queues() -> c_int {
-    from_result(|| defer::set_up_queues().map(|()| 0))
+    from_result(|| drain::set_up_queues().map(|()| 0))
 }

@@ -66,9 +66,8 @@ impl Links {
         // to it at the same time, without an atomic access, but a word at a time.
         let map = unsafe { &self.alive.map };
 
-        // Acquire: pairs with the Full exchange in `CommandWord::kill()` or, where the drain is who
-        // buries, with the barrier in `Corpse::from_drain()`, both of which come before RCU writes
-        // here.
+        // Acquire: pairs with the Full exchange in `WantedWord::kill()` or, where the drain is who
+        // buries, in `WantedWord::clear_queued()`, both of which come before RCU writes here.
         // Who gets such a pointer, finds the timer dead afterwards.
         map.load(Acquire)
     }

@@ -3,11 +3,8 @@
 //! The place of a timer in the value of a map: `struct bpf_timer`.
 
 use crate::{
-    reap::Detached,
-    timer::{
-        must_defer,
-        Timer, //
-    },
+    death::Detached,
+    timer::Timer,
     trace, //
 };
 
@@ -82,12 +79,8 @@ impl Slot {
         Ok(unsafe { timer.as_ref() })
     }
 
-    /// Cancels the timer and waits for its callback; see [`Timer::cancel`].
+    /// Cancels the timer; see [`Timer::cancel`]. [`EINVAL`] if there is none.
     pub(crate) fn cancel(&self) -> Result<bool> {
-        // Where it must not wait, that comes first, timer or not.
-        if must_defer() {
-            return Err(EOPNOTSUPP);
-        }
         self.timer()?.cancel()
     }
 
@@ -153,7 +146,7 @@ impl Slot {
     /// Others may have been there since: who frees the element may have taken the timer, and the
     /// element's next owner may have made another one, or had this one admitted.
     pub(crate) fn take_back(&self, timer: &Timer) {
-        if timer.command.abandon() {
+        if timer.word.abandon() {
             self.remove(timer);
         }
     }
@@ -186,13 +179,13 @@ impl Slot {
     /// is not in the slot any more.
     #[cold]
     fn settle(&self, timer: &Timer, map: &Map) -> Result {
-        if timer.command.is_unborn() {
+        if timer.word.load().is_unborn() {
             // If it is not admitted, its maker takes it back.
             let _ = timer.admit(map);
         }
         // What is dead in its slot was abandoned: its maker had no user of the map, or had not
         // found the element, which is somebody else's now. Nobody waits for it to be taken out.
-        if timer.command.is_killed() {
+        if timer.word.load().is_dead() {
             self.remove(timer);
             return Ok(());
         }

@@ -3,17 +3,15 @@
 //! The timer itself, and what programs do with it.
 
 use crate::{
+    alarm::By,
     callback::CallbackCell,
-    command::{
-        CommandWord,
-        Op,
-        Standing,
+    links::Links,
+    start::{
+        steady,
         Start, //
     },
-    defer,
-    links::Links,
     trace,
-    wall::WallTimer, //
+    word::WantedWord, //
 };
 
 use kernel::{
@@ -29,6 +27,7 @@ use kernel::{
     },
     interrupt,
     prelude::*,
+    processor::cpu_relax,
     sync::barrier::{
         self,
         smp_mb, //
@@ -45,8 +44,8 @@ use kernel::{
 /// A timer, in memory charged to the memory cgroup of its map.
 ///
 /// It is found through its [slot](crate::slot), by readers of RCU or RCU Tasks Trace; through a
-/// queue of the [drain](crate::defer); or by its expiry. After its death it is freed by a
-/// [`Corpse`](crate::reap::Corpse).
+/// queue of the [drain](crate::drain); or by its expiry. After its death it is freed by a
+/// [`Corpse`](crate::death::Corpse).
 ///
 /// # Invariants
 ///
@@ -60,8 +59,9 @@ use kernel::{
 /// - A timer that is alive was in its slot while the element was in the map. Whoever takes the
 ///   element out kills the timer, and the element is not freed before a grace period after that. So
 ///   it outlives the callbacks. Before it is alive, a timer is not armed.
-/// - If the clock in `home` is the real-time one, the timer is the first field of a [`WallTimer`].
-///   As with `container_of!`, a reference to the timer is a way to all of that.
+/// - If the clock in `home` is the real-time one, the timer is the first field of a
+///   [`WallTimer`](crate::alarm::WallTimer). As with `container_of!`, a reference to the timer is a
+///   way to all of that.
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Timer {
@@ -70,7 +70,7 @@ pub(crate) struct Timer {
     #[pin]
     pub(crate) hrtimer: DynHrTimer<Timer>,
     pub(crate) callback: CallbackCell,
-    pub(crate) command: CommandWord,
+    pub(crate) word: WantedWord,
     pub(crate) links: Links,
     home: Home,
 }
@@ -84,7 +84,9 @@ unsafe impl Send for Timer {}
 unsafe impl Sync for Timer {}
 
 kernel::impl_has_dyn_hr_timer! {
-    impl HasDynHrTimer for Timer { self.hrtimer }
+    // SAFETY: A timer is freed by `Corpse::after_grace_period()` alone, which cancels it before, or
+    // by `Detached::discard()`, when it was never started.
+    unsafe impl HasDynHrTimer for Timer { self.hrtimer as bpf_timer_cb }
 }
 
 /// The value that a timer is in, and its clock, in the bits of the address that are zero since a
@@ -117,7 +119,7 @@ impl Home {
 }
 
 /// Returns whether this context may have interrupted the hrtimer core, RCU or a program's
-/// bookkeeping, so that operations must be left to the drain.
+/// bookkeeping, so that its alarms must be left to the drain.
 #[inline]
 pub(crate) fn must_defer() -> bool {
     interrupt::in_hardirq() || interrupt::irqs_disabled()
@@ -139,7 +141,8 @@ impl Timer {
         Self::init(map, value, clock)
     }
 
-    /// Returns an initializer for the timer in a [`WallTimer`], as [`Self::new`] does.
+    /// Returns an initializer for the timer in a [`WallTimer`](crate::alarm::WallTimer), as
+    /// [`Self::new`] does.
     ///
     /// # Safety
     ///
@@ -154,9 +157,9 @@ impl Timer {
 
     fn init(map: &Map, value: *mut c_void, clock: ClockId) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
-            hrtimer <- DynHrTimer::new(clock, StartMode::RELATIVE),
+            hrtimer <- DynHrTimer::new(steady(clock), StartMode::ABSOLUTE),
             callback: CallbackCell::new(),
-            command: CommandWord::new(),
+            word: WantedWord::new(),
             links: Links::new(map),
             home: Home::new(value, clock),
         }? Error)
@@ -168,7 +171,7 @@ impl Timer {
     pub(crate) fn map(&self) -> Result<&Map> {
         let map = self.links.map();
 
-        self.command.check_alive()?;
+        self.word.load().check_alive()?;
         // SAFETY: The timer was alive after the pointer was read, so that is the map; it is valid
         // by the type invariants.
         Ok(unsafe { &*map })
@@ -194,7 +197,7 @@ impl Timer {
             return Err(ENOENT);
         }
         // Not before: nobody can have armed a timer that nobody would cancel.
-        self.command.birth();
+        self.word.birth();
         Ok(())
     }
 
@@ -218,7 +221,9 @@ impl Timer {
     fn find_unborn(&self) -> Result<Option<&Map>> {
         let map = self.links.map();
 
-        self.command.check_not_dead()?;
+        if self.word.load().is_dead() {
+            return Err(ENOENT);
+        }
         // SAFETY: The timer was not dead after the pointer was read, so that is the map; it is
         // valid by the type invariants.
         let map = unsafe { &*map };
@@ -237,16 +242,10 @@ impl Timer {
         self.home.value()
     }
 
-    /// Returns what the timer is in, if that is a timer on the real-time clock.
+    /// Returns the clock of the timer.
     #[inline]
-    pub(crate) fn wall(&self) -> Option<&WallTimer> {
-        if self.home.clock() != ClockId::RealTime {
-            return None;
-        }
-        // CAST: The timer is the first field of a `WallTimer`, by the type invariants.
-        // SAFETY: Which is valid as long as its first field, and by the type invariants what a
-        // reference to that may lead to.
-        Some(unsafe { &*core::ptr::from_ref(self).cast::<WallTimer>() })
+    pub(crate) fn clock(&self) -> ClockId {
+        self.home.clock()
     }
 
     /// Sets what the timer calls.
@@ -267,176 +266,165 @@ impl Timer {
         self.callback.set(prog, callback)
     }
 
-    /// Arms the timer, or moves it.
+    /// Arms the timer, or moves it. Callable in any context.
     ///
-    /// [`EINVAL`] if it has no callback, [`ENOENT`] if it is dead.
+    /// [`EINVAL`] if it has no callback or is being made, [`ENOENT`] if it is dead.
     #[inline]
     pub(crate) fn start(&self, start: Start) -> Result {
+        let result = self.start_and_fit(start);
+
         if trace::start_is_on() {
-            return self.start_traced(start);
+            trace::start(self, start, result);
         }
-        self.start_or_defer(start)
+        result.map(|_pushed| ())
     }
 
-    #[cold]
-    fn start_traced(&self, start: Start) -> Result {
-        let result = self.start_or_defer(start);
-
-        trace::start(self, start, &result);
-        result
-    }
-
+    /// Does what [`Self::start`] does; returns whether the alarm fitted already.
     #[inline]
-    fn start_or_defer(&self, start: Start) -> Result {
+    fn start_and_fit(&self, start: Start) -> Result<bool> {
         if !self.callback.is_set() {
             return self.start_without_callback();
         }
         if must_defer() {
-            return self.leave_start(start);
+            return self.start_and_post(start);
         }
-        if !self.command.is_idle() {
-            return self.start_instead(start);
+        let wish = start.wish(self.clock(), ClockId::now);
+
+        self.word.want(wish)?;
+        if !self.callback.is_set() && self.word.take_back(wish.time) {
+            return self.start_cancelled();
         }
-        self.start_now(start);
-        Ok(())
+        Ok(self.fit(By::Start))
     }
 
     #[cold]
-    fn start_without_callback(&self) -> Result {
+    fn start_without_callback(&self) -> Result<bool> {
         match self.find() {
-            Ok(None) => Ok(()),
+            Ok(None) => Ok(false),
             _ => Err(EINVAL),
         }
     }
 
-    #[cold]
-    fn leave_start(&self, start: Start) -> Result {
-        defer::post(self, Op::Start(start))
+    fn start_and_post(&self, start: Start) -> Result<bool> {
+        // A program reads the same clock there, so that it does not find the timer early.
+        let wish = start.wish(self.clock(), ClockId::now_fast);
+
+        self.word.want(wish)?;
+        if !self.callback.is_set() && self.word.take_back(wish.time) {
+            return self.start_cancelled();
+        }
+        Ok(self.fit_or_post(By::Start))
     }
 
+    /// Ends a start that a cancellation has overtaken, which has dropped the callback meanwhile.
     #[cold]
-    fn start_instead(&self, start: Start) -> Result {
-        self.supersede()?;
-        self.start_now(start);
-        Ok(())
-    }
-
-    /// Arms the timer; not where [`must_defer`] says so, but in the drain.
-    #[inline]
-    pub(crate) fn start_now(&self, start: Start) {
-        if start.flags() == 0 {
-            self.arm(start);
+    fn start_cancelled(&self) -> Result<bool> {
+        if must_defer() {
+            self.fit_or_post(By::Other);
         } else {
-            self.arm_by_flags(start);
+            self.fit(By::Other);
         }
-
-        // R1: If the timer died in between, whoever killed it may have cancelled before we armed.
-        // What this load misses, the corpse cancels after the grace period, and until then the
-        // expiry finds the timer dead. So no barrier is needed, which would cost every start.
-        if !self.command.is_alive() {
-            self.disarm();
-        }
+        Err(EINVAL)
     }
 
-    #[cold]
-    fn arm_by_flags(&self, start: Start) {
-        if !start.is_absolute() {
-            return self.arm(start);
-        }
-        // The softirq takes the time once and expires all that is due by then. A callback that arms
-        // a timer for before that, as it may, would be called again by the same softirq, which
-        // would never come to an end (H10); the same if another CPU goes on arming it. For what is
-        // due already, now is as good.
-        if start.is_due(self.home.clock().now()) {
-            return self.arm(start.at_once());
-        }
-        self.arm(start.or_never());
-    }
-
-    #[inline]
-    fn arm(&self, start: Start) {
-        // SAFETY: The timer stays valid until the grace period after its death, in the readers of
-        // which we are, and from then on until its corpse found it cancelled and not running.
-        unsafe {
-            match self.wall() {
-                None => DynHrTimer::start(self, start.nsecs as i64, start.mode()),
-                Some(wall) => wall.arm(start),
-            }
-        }
-    }
-
-    /// Cancels the timer without waiting; not where [`must_defer`] says so, but in the drain.
-    #[inline]
-    pub(crate) fn disarm(&self) -> TryCancel {
-        match self.wall() {
-            None => self.hrtimer.try_to_cancel(),
-            Some(wall) => wall.disarm(),
-        }
-    }
-
-    /// Cancels the timer, drops its callback, and waits for a callback that runs; not where
-    /// [`must_defer`] says so.
+    /// Drops the callback, for a cancellation that has taken the time. Returns whether the timer
+    /// was armed meanwhile.
     ///
-    /// Returns whether it was armed. [`EDEADLK`] where that would wait for itself (R4).
+    /// Not before the time is taken: the expiry could take that, and find no callback.
+    #[inline]
+    fn drop_callback(&self) -> bool {
+        // A start that has found the callback before may change the word after it was taken. Either
+        // this sees the start, or the start sees that there is no callback any more. Pairs with the
+        // exchange in `WantedWord::want()`, after which the start looks for the callback again.
+        self.callback.clear() && self.word.take().wanted().is_some()
+    }
+
+    /// Cancels the timer and drops its callback; returns whether it was armed. Callable in any
+    /// context.
+    ///
+    /// No callback begins for a start that came before. If the callback runs, waits for it to
+    /// return. Where [`must_defer`] says so it does not wait, and fails with [`EBUSY`]; all else is
+    /// done then.
+    ///
+    /// [`EDEADLK`], with nothing done, where it would wait for itself, or for another callback that
+    /// waits for the one that calls this (R4).
     #[inline]
     pub(crate) fn cancel(&self) -> Result<bool> {
         if trace::cancel_is_on() {
             return self.cancel_traced();
         }
-        self.cancel_and_wait()
+        self.cancel_and_fit()
     }
 
     #[cold]
     fn cancel_traced(&self) -> Result<bool> {
-        trace::cancel(
-            self,
-            false,
-            || self.cancel_and_wait(),
-            |&armed| armed.into(),
-        )
+        trace::cancel(self, false, || self.cancel_and_fit(), |&armed| armed.into())
     }
 
     // Always, for the sake of `cancel()`: for two callers the compiler would make it a call.
     #[inline(always)]
+    fn cancel_and_fit(&self) -> Result<bool> {
+        if must_defer() {
+            return self.cancel_and_post();
+        }
+        let old = self.word.take_unless_running();
+
+        if old.is_running() {
+            return self.cancel_and_wait();
+        }
+        let armed = self.drop_callback() || old.wanted().is_some();
+
+        self.fit(By::Other);
+        Ok(armed)
+    }
+
+    #[inline(never)]
     fn cancel_and_wait(&self) -> Result<bool> {
-        match self.wall() {
-            None => CancelWait::scope([self.hrtimer.id()], |wait| {
-                self.stop(|| self.hrtimer.cancel_in(wait))
-            }),
-            Some(wall) => wall.cancel(),
+        CancelWait::scope(self.alarm_ids(), |_| {
+            let mut armed = false;
+
+            // The callback may start the timer until it has returned.
+            loop {
+                armed |= self.word.take().wanted().is_some();
+                armed |= self.drop_callback();
+                self.fit(By::Other);
+                if !self.word.load().is_running() {
+                    return armed;
+                }
+                while self.word.load().is_running() {
+                    cpu_relax();
+                }
+            }
+        })
+    }
+
+    fn cancel_and_post(&self) -> Result<bool> {
+        // Whether the callback was interrupted does not change while this interrupts it.
+        if self.word.load().is_running() && self.expires_here() {
+            return Err(EDEADLK);
         }
-    }
+        let old = self.word.take();
+        let armed = self.drop_callback() || old.wanted().is_some();
 
-    /// Drops what is pending and the callback, and calls `cancel` for the rest; returns whether the
-    /// timer was armed.
-    #[inline]
-    pub(crate) fn stop(&self, cancel: impl FnOnce() -> bool) -> bool {
-        if !self.command.is_idle() {
-            return self.stop_instead(cancel);
+        self.fit_or_post(By::Other);
+        if old.is_running() {
+            return Err(EBUSY);
         }
-        self.callback.clear();
-        cancel()
+        Ok(armed)
     }
 
-    #[cold]
-    fn stop_instead(&self, cancel: impl FnOnce() -> bool) -> bool {
-        // A dead timer may still be armed, if the drain has not buried it.
-        let start_pending = self.supersede().unwrap_or(false);
-
-        self.callback.clear();
-        cancel() || start_pending
-    }
-
-    /// Cancels the timer without waiting, and keeps its callback.
+    /// Cancels the timer without waiting, and keeps its callback. Callable in any context.
     ///
-    /// [`ECANCELED`] if that is left to the drain, [`ENOENT`] if the timer is dead, [`EINVAL`] if
+    /// If the callback runs, does nothing else than to say so.
+    ///
+    /// [`ECANCELED`] where [`must_defer`] says so, [`ENOENT`] if the timer is dead, [`EINVAL`] if
     /// it is being made.
     #[inline]
     pub(crate) fn try_cancel(&self) -> Result<TryCancel> {
         if trace::cancel_is_on() {
             return self.try_cancel_traced();
         }
-        self.disarm_or_defer()
+        self.try_cancel_and_fit()
     }
 
     #[cold]
@@ -444,63 +432,39 @@ impl Timer {
         trace::cancel(
             self,
             true,
-            || self.disarm_or_defer(),
+            || self.try_cancel_and_fit(),
             |&outcome| outcome as c_int,
         )
     }
 
     #[inline]
-    fn disarm_or_defer(&self) -> Result<TryCancel> {
+    fn try_cancel_and_fit(&self) -> Result<TryCancel> {
+        let old = self.word.take_unless_running();
+
+        if !old.is_alive() {
+            return self.try_cancel_not_alive();
+        }
         if must_defer() {
-            return self.leave_cancel();
+            self.fit_or_post(By::Other);
+            return Err(ECANCELED);
         }
-        if !self.command.is_idle() {
-            return self.disarm_instead();
+        if old.is_running() {
+            return Ok(TryCancel::Running);
         }
-        Ok(self.disarm())
-    }
-
-    #[cold]
-    fn leave_cancel(&self) -> Result<TryCancel> {
-        match defer::post(self, Op::Cancel) {
-            Err(EINVAL) => {
-                self.find()?;
-            }
-            result => result?,
-        }
-        Err(ECANCELED)
-    }
-
-    /// Cancels a timer that is not born, and so was never armed.
-    #[cold]
-    fn cancel_unborn(&self) -> Result<TryCancel> {
-        self.find().map(|_| TryCancel::Inactive)
-    }
-
-    #[cold]
-    fn disarm_instead(&self) -> Result<TryCancel> {
-        let start_pending = match self.supersede() {
-            Err(EINVAL) => return self.cancel_unborn(),
-            result => result?,
-        };
-
-        match self.disarm() {
-            TryCancel::Inactive if start_pending => Ok(TryCancel::Cancelled),
-            outcome => Ok(outcome),
+        self.fit(By::Other);
+        match old.wanted() {
+            Some(_) => Ok(TryCancel::Cancelled),
+            None => Ok(TryCancel::Inactive),
         }
     }
 
-    /// Sees to it that nothing older than what the caller is about to do comes after it; returns
-    /// whether a start was pending, with which the timer counts as armed, and [`ENOENT`] if the
-    /// timer is dead.
+    /// Cancels a timer that is not born, and so was never armed, or fails.
     #[cold]
-    fn supersede(&self) -> Result<bool> {
-        match self.command.supersede()? {
-            Standing::Idle => Ok(false),
-            Standing::Queued(op) => {
-                defer::wait_for(self);
-                Ok(op.is_some_and(Op::is_start))
-            }
+    fn try_cancel_not_alive(&self) -> Result<TryCancel> {
+        self.find()?;
+        if must_defer() {
+            return Err(ECANCELED);
         }
+        Ok(TryCancel::Inactive)
     }
 }

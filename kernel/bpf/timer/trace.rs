@@ -5,8 +5,9 @@
 //! C header: [`include/trace/events/bpf_timer.h`](srctree/include/trace/events/bpf_timer.h)
 
 use crate::{
-    command::Start,
-    timer::Timer, //
+    start::Start,
+    timer::Timer,
+    word::Time, //
 };
 
 use kernel::{
@@ -59,6 +60,7 @@ mod tracepoints {
             prog_id: u32,
             nsecs: u64,
             flags: u64,
+            pushed: bool,
             ret: c_int,
         );
         pub(super) unsafe fn bpf_timer_cancel(
@@ -129,9 +131,10 @@ pub(crate) fn start_is_on() -> bool {
     is_on!(__tracepoint_bpf_timer_start)
 }
 
-pub(crate) fn start(timer: &Timer, start: Start, result: &Result) {
+#[cold]
+pub(crate) fn start(timer: &Timer, start: Start, result: Result<bool>) {
     let id = Identity::of(timer);
-    let ret = code(result, |()| 0);
+    let ret = code(&result, |_| 0);
 
     // SAFETY: The arguments are plain values.
     unsafe {
@@ -139,8 +142,9 @@ pub(crate) fn start(timer: &Timer, start: Start, result: &Result) {
             id.timer,
             id.map_id,
             id.prog_id,
-            start.nsecs,
+            start.nsecs(),
             start.flags(),
+            result == Ok(true),
             ret,
         );
     }
@@ -172,13 +176,13 @@ pub(crate) fn cancel<T>(
 }
 
 #[inline]
-pub(crate) fn expire_entry(timer: &Timer, expires: impl FnOnce() -> i64) {
+pub(crate) fn expire_entry(timer: &Timer, expires: Time) {
     if is_on!(__tracepoint_bpf_timer_expire_entry) {
         let id = Identity::of(timer);
 
         // SAFETY: The arguments are plain values.
         unsafe {
-            tracepoints::bpf_timer_expire_entry(id.timer, id.map_id, id.prog_id, expires());
+            tracepoints::bpf_timer_expire_entry(id.timer, id.map_id, id.prog_id, expires.nsecs());
         }
     }
 }

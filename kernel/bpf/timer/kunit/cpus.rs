@@ -215,6 +215,28 @@ mod tests {
         })
     }
 
+    /// A start for a later time leaves the timer where it is, unless it is pinned.
+    #[test]
+    fn pinned_start_moves_a_timer_that_is_armed() -> Result {
+        with_element(|fixture, place| {
+            for clock in [MONOTONIC, REALTIME] {
+                place.free();
+                fixture.prepare(place, clock);
+                let runs = place.runs();
+
+                on_cpu(HERE, &|| {
+                    place.start(100 * MSEC, PINNED);
+                })?;
+                on_cpu(THERE, &|| {
+                    place.start(120 * MSEC, PINNED);
+                })?;
+                expect(place.wait_for(runs + 1) == runs + 1, c"it fires")?;
+                expect_ran_on(place, THERE)?;
+            }
+            Ok(())
+        })
+    }
+
     #[test]
     fn one_of_two_inits_wins() -> Result {
         with_element(|fixture, place| {
@@ -352,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn cancel_async_takes_back_a_start_though_the_callback_runs() -> Result {
+    fn cancel_async_leaves_a_timer_alone_whose_callback_runs() -> Result {
         with_vehicle(|_, _, place| {
             place.on_expiry(|place| {
                 hold(place);
@@ -368,7 +390,21 @@ mod tests {
             expect(overtaken, c"the other CPU was in time")?;
             expect(place.note(2).load(Relaxed) == -1, c"it is said to run")?;
             expect(place.wait_for(1) == 1, c"it ends")?;
-            expect(place.cancel() == 0, c"and is not armed")
+            expect(place.cancel() == 1, c"and is armed")
+        })
+    }
+
+    #[test]
+    fn cancel_with_interrupts_off_does_not_wait_for_the_callback() -> Result {
+        with_vehicle(|fixture, _, place| {
+            place.on_expiry(hold);
+            run_there(place)?;
+            place.start(LATER, 0);
+            let result = with_irqs_off(|| place.cancel());
+            expect(result == errno(code::EBUSY), c"it runs")?;
+            expect(fixture.prog_refs(0) == 2, c"the callback is dropped")?;
+            place.note(1).store(1, Release);
+            expect(place.cancel() == 0, c"and the start is taken back")
         })
     }
 

@@ -3,11 +3,12 @@
 //! Operations where nothing may be locked.
 
 use super::fixture::*;
-use crate::defer;
+use crate::drain;
 
 use kernel::{
     error::code,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::ordering::Relaxed, //
 };
 
 #[kunit_tests(bpf_timer_deferred)]
@@ -69,19 +70,40 @@ mod tests {
     }
 
     #[test]
-    fn cancel_refuses_to_wait_with_interrupts_off() -> Result {
+    fn cancel_with_interrupts_off_is_exact() -> Result {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
-        let result = with_irqs_off(|| place.cancel());
-        assert_eq!(result, errno(code::EOPNOTSUPP));
+        assert_eq!(with_irqs_off(|| place.cancel()), errno(code::EINVAL));
+        for clock in [MONOTONIC, BOOTTIME, REALTIME] {
+            fixture.prepare(place, clock);
+            let results = with_irqs_off(|| (place.start(0, 0), place.cancel(), place.cancel()));
+            assert_eq!(results, (0, 1, 0));
+            assert_eq!(place.settle(), 0);
+            assert_eq!(fixture.prog_refs(0), 1);
 
-        fixture.prepare(place, MONOTONIC);
-        assert_eq!(place.start(LATER, 0), 0);
-        let result = with_irqs_off(|| place.cancel());
-        assert_eq!(result, errno(code::EOPNOTSUPP));
-        // It was not cancelled.
-        assert_eq!(place.cancel(), 1);
+            assert_eq!(fixture.set_callback(place, 0), 0);
+            assert_eq!(place.start(LATER, 0), 0);
+            assert_eq!(with_irqs_off(|| place.cancel()), 1);
+            assert_eq!(place.cancel(), 0);
+            place.free();
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn cancel_that_has_interrupted_the_callback_says_so() -> Result {
+        let (fixture, place) = Fixture::with_timer()?;
+
+        place.on_expiry(|place| {
+            let result = with_irqs_off(|| place.cancel());
+            place.note(0).store(result as i64, Relaxed);
+        });
+        assert_eq!(place.start(MSEC, 0), 0);
+        assert_eq!(place.wait_for(1), 1);
+        assert_eq!(place.note(0).load(Relaxed) as u64, errno(code::EDEADLK));
+        // That has dropped nothing.
+        assert_eq!(fixture.prog_refs(0), 2);
         Ok(())
     }
 
@@ -107,17 +129,17 @@ mod tests {
         let (_other_fixture, other) = Fixture::with_timer()?;
 
         let result = with_irqs_off(|| {
-            defer::pause_all(LATER as i64);
+            drain::pause_all(LATER as i64);
             place.start(MSEC, 0)
         });
         assert_eq!(result, 0);
-        assert!(!place.inner()?.command.is_idle());
+        assert!(place.inner()?.word.load().is_queued());
         // Direct operations do not wait for the end of the pause.
         assert_eq!(other.start(MSEC, 0), 0);
         assert_eq!(other.wait_for(1), 1);
         assert_eq!(place.runs(), 0);
 
-        with_irqs_off(|| defer::pause_all(1));
+        with_irqs_off(|| drain::pause_all(1));
         assert_eq!(place.wait_for(1), 1);
         assert_eq!(place.settle(), 1);
         Ok(())

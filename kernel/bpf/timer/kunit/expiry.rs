@@ -110,11 +110,9 @@ mod tests {
                     1 => with_irqs_off(|| place.start(0, ABSOLUTE)),
                     _ => place.start(u64::MAX, ABSOLUTE),
                 };
-                // On the real-time clock, this one is put off when the other is started.
-                if place
-                    .inner()
-                    .is_ok_and(|timer| timer.hrtimer.expires() < begin)
-                {
+                let wanted = place.inner().map(|timer| timer.word.load().wanted());
+
+                if wanted.is_ok_and(|time| time.is_none_or(|time| time.nsecs() < begin)) {
                     place.note(1).fetch_add(1, Relaxed);
                 }
             });
@@ -123,6 +121,67 @@ mod tests {
             assert_eq!(place.settle(), 3);
             assert_eq!(place.note(1).load(Relaxed), 0);
             assert_eq!(place.cancel(), 1);
+        }
+        Ok(())
+    }
+
+    /// A start for a later time leaves the alarm where it is (T8), which then is too early.
+    #[test]
+    fn timer_that_is_pushed_back_expires_at_its_last_time() -> Result {
+        for clock in [MONOTONIC, BOOTTIME, REALTIME] {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+            let begin = Monotonic::ktime_get();
+
+            fixture.prepare(place, clock);
+            assert_eq!(place.start(200 * MSEC, 0), 0);
+            let alarm = place.alarm()?;
+            assert_eq!(place.start(300 * MSEC, 0), 0);
+            assert_eq!(place.alarm()?, alarm);
+            assert_eq!(with_irqs_off(|| place.start(320 * MSEC, 0)), 0);
+            assert_eq!(place.alarm()?, alarm);
+            assert_eq!(place.wait_for(1), 1);
+            assert!(Monotonic::ktime_get() - begin >= 320 * MSEC as i64);
+            assert_eq!(place.settle(), 1);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn timer_that_is_moved_to_an_earlier_time_expires_then() -> Result {
+        for clock in [MONOTONIC, BOOTTIME, REALTIME] {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+
+            fixture.prepare(place, clock);
+            assert_eq!(place.start(LATER, 0), 0);
+            assert_eq!(place.start(MSEC, 0), 0);
+            assert_eq!(place.wait_for(1), 1);
+        }
+        Ok(())
+    }
+
+    /// What is wanted after the alarm was started is what it has to fit.
+    #[test]
+    fn cancelled_timer_is_not_left_queued() -> Result {
+        for clock in [MONOTONIC, REALTIME] {
+            let fixture = Fixture::new()?;
+            let place = fixture.element();
+
+            for flags in [0, ABSOLUTE] {
+                place.free();
+                fixture.prepare(place, clock);
+                assert_eq!(place.start(i64::MAX as u64, flags), 0);
+                assert!(place.inner()?.is_any_queued());
+                assert_eq!(place.cancel(), 1);
+                assert!(!place.inner()?.is_any_queued());
+                assert_eq!(fixture.set_callback(place, 0), 0);
+                assert_eq!(place.start(i64::MAX as u64, flags), 0);
+                assert_eq!(with_irqs_off(|| place.cancel()), 1);
+                // The drain comes at once.
+                assert_eq!(place.settle(), 0);
+                assert!(!place.inner()?.is_any_queued());
+            }
         }
         Ok(())
     }

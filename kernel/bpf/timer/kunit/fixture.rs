@@ -117,7 +117,7 @@ unsafe extern "C" fn lookup_too_late(
 
     fixture.set_lookup(lookup);
     if let Ok(timer) = place.inner() {
-        warn_unless(timer.command.abandon());
+        warn_unless(timer.word.abandon());
     }
     place
         .note(0)

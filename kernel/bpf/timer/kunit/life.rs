@@ -4,7 +4,10 @@
 
 use super::fixture::*;
 
-use crate::command::Start;
+use crate::{
+    alarm::By,
+    start::Start, //
+};
 
 use kernel::{
     error::code,
@@ -13,7 +16,10 @@ use kernel::{
         atomic::ordering::Relaxed,
         rcu, //
     },
-    time::hrtimer::dynamic::TryCancel, //
+    time::hrtimer::dynamic::{
+        DynHrTimer,
+        StartMode, //
+    },
 };
 
 #[kunit_tests(bpf_timer_life)]
@@ -59,14 +65,15 @@ mod tests {
     #[test]
     fn dead_timer_is_not_armed_for_long() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
-        let start = Start::new(LATER, 0)?;
         let reader = rcu::read_lock();
         let timer = place.inner()?;
 
-        // As a start does that has found the timer alive right before.
+        // As a start does that has changed the word right before.
+        assert_eq!(place.start(LATER, 0), 0);
         with_irqs_off(|| place.free());
-        timer.start_now(start);
-        assert_eq!(timer.disarm(), TryCancel::Inactive);
+        DynHrTimer::start(timer, i64::MAX, StartMode::ABSOLUTE);
+        assert!(!timer.fit(By::Start));
+        assert!(!timer.hrtimer.is_queued());
         drop(reader);
         assert_eq!(fixture.prog_refs(0), 1);
         Ok(())
@@ -81,7 +88,7 @@ mod tests {
         let set = with_irqs_off(|| {
             place.free();
             let set = fixture.set_callback_late(timer);
-            timer.expire(&timer.hrtimer);
+            timer.expire();
             set
         });
         assert_eq!(set, Ok(()));

@@ -105,6 +105,17 @@ impl Place {
         self.slot().timer()
     }
 
+    /// Returns when the hrtimer is to expire, which is queued.
+    pub(super) fn alarm(self) -> Result<i64> {
+        let _reader = rcu::read_lock();
+        let hrtimer = &self.inner()?.hrtimer;
+
+        if !hrtimer.is_queued() {
+            return Err(ENOENT);
+        }
+        Ok(hrtimer.expires())
+    }
+
     /// Returns whether [`other_callback`] is set, as opposed to [`callback`].
     pub(super) fn has_other_callback(self) -> Result<bool> {
         let _reader = rcu::read_lock();

@@ -36,7 +36,8 @@
 //! }
 //!
 //! kernel::impl_has_dyn_hr_timer! {
-//!     impl HasDynHrTimer for Alarm { self.timer }
+//!     // SAFETY: The one alarm is dropped below, after its timer was cancelled.
+//!     unsafe impl HasDynHrTimer for Alarm { self.timer }
 //! }
 //!
 //! impl DynHrTimerCallback for Alarm {
@@ -54,8 +55,7 @@
 //!
 //! assert_eq!(alarm.timer.try_to_cancel(), TryCancel::Inactive);
 //!
-//! // SAFETY: `alarm` is not dropped before its timer was cancelled below.
-//! unsafe { DynHrTimer::start(&*alarm, 1_000_000, StartMode::RELATIVE) };
+//! DynHrTimer::start(&*alarm, 1_000_000, StartMode::RELATIVE);
 //! alarm.rang.wait_for_completion();
 //! assert_eq!(alarm.timer.cancel(), Ok(false));
 //! assert!(!alarm.cancels_itself.load(Relaxed));
@@ -186,8 +186,16 @@ pub enum TryCancel {
 ///
 /// # Safety
 ///
-/// The two methods must be inverses of each other and name a field of `Self`, which is aligned.
+/// - `EXPIRED` must be as documented.
+/// - The two methods must be inverses of each other and name a field of `Self`, which is aligned.
+/// - After its timer was started, an item must stay where it is and alive until the timer was
+///   cancelled and the callback does not run any more, as an [`Ok`] of [`DynHrTimer::cancel`] and
+///   the results of [`DynHrTimer::try_to_cancel`] other than [`TryCancel::Running`] tell. Until
+///   then, references to it must be shared ones, since the callback has one, on any CPU.
 pub unsafe trait HasDynHrTimer: Sized {
+    /// What the hrtimer core calls: [`expired::<Self>`](expired), or a function that does the same.
+    const EXPIRED: unsafe extern "C" fn(*mut bindings::hrtimer) -> bindings::hrtimer_restart;
+
     /// Returns a pointer to the timer in `this`.
     ///
     /// # Safety
@@ -205,9 +213,33 @@ pub unsafe trait HasDynHrTimer: Sized {
 
 /// Implements [`HasDynHrTimer`](crate::time::hrtimer::dynamic::HasDynHrTimer); see the module's
 /// example.
+///
+/// With `self.field as symbol`, what the hrtimer core calls is a function of that name, which
+/// tracers and stack traces show.
 #[macro_export]
 macro_rules! impl_has_dyn_hr_timer {
-    (impl HasDynHrTimer for $self:ty { self.$field:ident }) => {
+    (unsafe impl HasDynHrTimer for $self:ty { self.$field:ident }) => {
+        $crate::impl_has_dyn_hr_timer! {
+            @impl $self, $field, $crate::time::hrtimer::dynamic::expired::<$self>
+        }
+    };
+    (unsafe impl HasDynHrTimer for $self:ty { self.$field:ident as $symbol:ident }) => {
+        /// Calls the item of a timer that has expired.
+        ///
+        /// # Safety
+        ///
+        /// As for [`expired`]($crate::time::hrtimer::dynamic::expired).
+        #[no_mangle]
+        unsafe extern "C" fn $symbol(
+            timer: *mut $crate::bindings::hrtimer,
+        ) -> $crate::bindings::hrtimer_restart {
+            // SAFETY: By the safety requirement.
+            unsafe { $crate::time::hrtimer::dynamic::expired::<$self>(timer) }
+        }
+
+        $crate::impl_has_dyn_hr_timer! { @impl $self, $field, $symbol }
+    };
+    (@impl $self:ty, $field:ident, $expired:expr) => {
         // In a packed structure it would not be aligned.
         $crate::static_assert!(
             core::mem::offset_of!($self, $field)
@@ -218,8 +250,12 @@ macro_rules! impl_has_dyn_hr_timer {
         );
 
         // SAFETY: The pointers only type-check if the field is a `DynHrTimer<Self>`, which is
-        // aligned, as checked above.
+        // aligned, as checked above. The rest is promised where the macro is used.
         unsafe impl $crate::time::hrtimer::dynamic::HasDynHrTimer for $self {
+            const EXPIRED: unsafe extern "C" fn(
+                *mut $crate::bindings::hrtimer,
+            ) -> $crate::bindings::hrtimer_restart = $expired;
+
             #[inline]
             unsafe fn raw_get_timer(
                 this: *const Self,
@@ -251,7 +287,8 @@ pub trait DynHrTimerCallback: HasDynHrTimer + Sync {
 ///
 /// # Invariants
 ///
-/// `self.timer` is initialized by `hrtimer_setup()` for soft expiry, with [`expired::<T>`].
+/// `self.timer` is initialized by `hrtimer_setup()` for soft expiry, with
+/// [`HasDynHrTimer::EXPIRED`].
 #[pin_data]
 #[repr(transparent)]
 pub struct DynHrTimer<T> {
@@ -278,7 +315,7 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// called by what traces the code under these locks either.
     pub fn new(clock: ClockId, mode: StartMode) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            // INVARIANT: `hrtimer_setup()` is called with soft expiry and `expired`.
+            // INVARIANT: `hrtimer_setup()` is called with soft expiry and `EXPIRED`.
             timer <- Opaque::try_ffi_init(move |place: *mut bindings::hrtimer| {
                 if cfg!(CONFIG_DEBUG_OBJECTS_TIMERS) && interrupt::in_nmi() {
                     return Err(EOPNOTSUPP);
@@ -287,7 +324,7 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
                 unsafe {
                     bindings::hrtimer_setup(
                         place,
-                        Some(expired::<T>),
+                        Some(T::EXPIRED),
                         clock as bindings::clockid_t,
                         mode.0,
                     )
@@ -308,23 +345,16 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// time or, as if it were too far off, never. On the real-time clock,
     /// `mode` must be absolute or relative as it was for [`Self::new`], else the timer expires at
     /// the wrong time. Orders nothing beyond the lock of the timer's base.
-    ///
-    /// # Safety
-    ///
-    /// `item` must stay where it is and alive until the timer was cancelled after this call and
-    /// the callback does not run any more, as an [`Ok`] of [`Self::cancel`] and the results of
-    /// [`Self::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, references to it
-    /// must be shared ones, since the callback has one, on any CPU.
     #[inline]
-    pub unsafe fn start(item: &T, expires: i64, mode: StartMode) {
+    pub fn start(item: &T, expires: i64, mode: StartMode) {
         // From the item, since the callback gets from this pointer to that.
         // SAFETY: `item` is live.
         let timer = unsafe { T::raw_get_timer(item) };
         // CAST: A `DynHrTimer` is transparent over an `Opaque<hrtimer>`.
         let timer = Opaque::cast_into(timer.cast::<Opaque<bindings::hrtimer>>());
 
-        // SAFETY: By the type invariants the timer is initialized, for soft expiry as `mode` is;
-        // the caller keeps it alive.
+        // SAFETY: By the type invariants the timer is initialized, for soft expiry as `mode` is; by
+        // the contract of `HasDynHrTimer` it stays alive.
         unsafe { bindings::hrtimer_start_range_ns(timer, expires, 0, mode.0) };
     }
 
@@ -345,19 +375,12 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// nothing was done. Spins, so only for task and softirq context with interrupts on.
     #[inline]
     pub fn cancel(&self) -> Result<bool> {
-        CancelWait::scope([self.id()], |wait| self.cancel_in(wait))
-    }
-
-    /// Does what [`Self::cancel`] does, in the scope of a wait, which must be for this timer: else
-    /// it may spin for ever.
-    #[inline]
-    pub fn cancel_in(&self, _wait: &CancelWait) -> bool {
-        match self.try_to_cancel() {
+        CancelWait::scope([self.id()], |_wait| match self.try_to_cancel() {
             TryCancel::Inactive => false,
             TryCancel::Cancelled => true,
             // SAFETY: By the type invariants the timer is initialized.
             TryCancel::Running => unsafe { bindings::hrtimer_cancel(self.timer.get()) != 0 },
-        }
+        })
     }
 
     /// Returns when the timer expires, or was last to expire, in nanoseconds of its clock. Of use
@@ -372,18 +395,46 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
         expires.load(Relaxed)
     }
 
+    /// Returns whether the timer is started and has not expired; that may change at any time.
+    /// Orders nothing.
+    #[inline]
+    pub fn is_queued(&self) -> bool {
+        // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece.
+        let is_queued = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).is_queued) };
+
+        // Relaxed: orders nothing, as documented.
+        is_queued.load(Relaxed)
+    }
+
+    /// Returns whether this CPU is in the expiry of this timer, or has interrupted it.
+    pub fn expires_here(&self) -> bool {
+        interrupt::in_serving_softirq() && expiring_here() == self.timer.get()
+    }
+
+    /// Returns whether somebody traces starts of hrtimers.
+    #[inline]
+    pub fn start_is_traced() -> bool {
+        #[cfg(CONFIG_TRACEPOINTS)]
+        {
+            // SAFETY: It is always fine to ask for the static key of a tracepoint.
+            unsafe {
+                crate::jump_label::static_branch_unlikely!(
+                    bindings::__tracepoint_hrtimer_start,
+                    bindings::tracepoint,
+                    key
+                )
+            }
+        }
+        #[cfg(not(CONFIG_TRACEPOINTS))]
+        {
+            false
+        }
+    }
+
     /// Returns what tells this timer from all others that there are at the same time.
     #[inline]
     pub fn id(&self) -> TimerId {
         TimerId(self.timer.get())
-    }
-
-    /// Returns whether the callback runs, on any CPU; it may have begun or ended by the time that
-    /// this returns.
-    #[inline]
-    pub fn is_running(&self) -> bool {
-        // SAFETY: By the type invariants the timer is initialized.
-        unsafe { bindings::hrtimer_callback_running_lockless(self.timer.get()) }
     }
 }
 
@@ -506,16 +557,20 @@ fn expiring_here() -> *mut bindings::hrtimer {
     unsafe { bindings::hrtimer_soft_expiring() }
 }
 
+/// Calls the item of a timer that has expired.
+///
 /// # Safety
 ///
 /// Only to be called by the hrtimer core, with the timer of a [`DynHrTimer<T>`] that is the field
 /// of a live `T`.
-unsafe extern "C" fn expired<T: DynHrTimerCallback>(
+#[doc(hidden)]
+#[inline]
+pub unsafe extern "C" fn expired<T: DynHrTimerCallback>(
     timer: *mut bindings::hrtimer,
 ) -> bindings::hrtimer_restart {
     // CAST: A `DynHrTimer` is transparent over an `Opaque<hrtimer>`.
-    // SAFETY: The timer was started through `DynHrTimer::start()`, whose caller keeps the item
-    // alive until this returns.
+    // SAFETY: The timer was started through `DynHrTimer::start()`; by the contract of
+    // `HasDynHrTimer` the item stays alive until this returns.
     let item = unsafe { &*T::timer_container_of(timer.cast::<DynHrTimer<T>>()) };
 
     item.run();

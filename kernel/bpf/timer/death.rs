@@ -6,14 +6,13 @@
 //! dead and off the queues. So that it is freed once, and by one party (R6), is a matter of moves.
 
 use crate::{
-    command::Handover,
-    defer,
+    alarm::WallTimer,
+    drain,
     links::Links,
     timer::{
         must_defer,
         Timer, //
-    },
-    wall::WallTimer, //
+    }, //
 };
 
 use kernel::{
@@ -21,21 +20,12 @@ use kernel::{
     bpf::Map,
     ffi::c_void,
     prelude::*,
-    sync::{
-        barrier::{
-            smp_mb,
-            Full, //
-        },
-        rcu::tasks_trace::{
-            self,
-            RcuHead,
-            RcuItem, //
-        },
+    sync::rcu::tasks_trace::{
+        self,
+        RcuHead,
+        RcuItem, //
     },
-    time::hrtimer::dynamic::{
-        ClockId,
-        TryCancel, //
-    },
+    time::hrtimer::dynamic::ClockId,
 };
 
 use core::ptr::NonNull;
@@ -44,7 +34,7 @@ use core::ptr::NonNull;
 ///
 /// # Invariants
 ///
-/// The timer is initialized and owned by `self`, and `CommandWord::kill()` was not called for it.
+/// The timer is initialized and owned by `self`, and `WantedWord::kill()` was not called for it.
 #[must_use = "a timer that is dropped here is never freed"]
 pub(crate) struct Detached(NonNull<Timer>);
 
@@ -109,13 +99,13 @@ impl Detached {
         // The program need not wait for the drain, which on a CPU that goes offline may not come.
         timer.callback.clear();
         // If it is on a queue, or with the drain, that finds it dead.
-        if timer.command.kill() == Handover::Drain {
+        if timer.word.kill() {
             return;
         }
         // INVARIANT: The timer is dead now, and was on no queue.
         let corpse = Corpse(self.0);
         if must_defer() {
-            defer::bury(corpse);
+            drain::bury(corpse);
         } else {
             corpse.bury();
         }
@@ -140,10 +130,6 @@ impl Corpse {
     ///
     /// The timer must be dead, and the caller, having taken it off a queue, must own it.
     pub(crate) unsafe fn from_drain(timer: NonNull<Timer>) -> Self {
-        // Orders the death, which the drain has only read, before what RCU writes to the links. A
-        // killer that buries has ordered it by its exchange. Pairs with the Acquire in
-        // `Links::map()`.
-        smp_mb(Full);
         // INVARIANT: By the safety requirement.
         Self(timer)
     }
@@ -161,7 +147,7 @@ impl Corpse {
         // What was set since it was killed, or just before.
         timer.callback.clear();
         // If it runs, it finds no callback or is past that, and is waited for below.
-        timer.disarm();
+        timer.take_out();
         tasks_trace::call(self);
     }
 }
@@ -190,7 +176,7 @@ unsafe impl RcuItem for Corpse {
 
         // All who could arm it are through, but for an expiry that runs, which may do so at its
         // end: it is a reader of RCU, so look again after another grace period.
-        if timer.disarm() == TryCancel::Running {
+        if !timer.take_out() {
             tasks_trace::call(self);
             return;
         }
@@ -206,7 +192,7 @@ unsafe impl RcuItem for Corpse {
 /// The caller must own `timer`, and nobody else may use it, nor the hrtimer core.
 unsafe fn free(timer: NonNull<Timer>) {
     // SAFETY: By the safety requirement.
-    let in_wall = unsafe { timer.as_ref() }.wall().is_some();
+    let in_wall = unsafe { timer.as_ref() }.is_in_wall();
 
     // SAFETY: Memory from `Map::alloc_nolock()` that was a `NolockBox` before, by the invariants of
     // `Detached` and `Corpse`; it is not moved.

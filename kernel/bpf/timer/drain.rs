@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Operations left for later: a queue per CPU, and the drain that empties it.
+//! Alarms that are left for later: a queue per CPU, and the drain that empties it.
 //!
 //! With interrupts off or in NMI, a program may have interrupted the hrtimer core, RCU or itself.
-//! There an operation is put into the timer's [command word](crate::command) and the timer on the
-//! queue of its CPU. The drain runs as soon as interrupts are on. Nothing is allocated, so nothing
-//! of this fails for lack of memory (R5).
+//! There an operation changes the timer's [word](crate::word). If the [alarms](crate::alarm) do not
+//! fit, it puts the timer on the queue of its CPU. The drain makes them fit as soon as interrupts
+//! are on. Nothing is allocated, so nothing of this fails for lack of memory (R5).
 //!
 //! The drain is an `irq_work`. If a CPU goes offline, the CPU that takes it down runs what is left,
 //! so no operation waits for a CPU that is gone (R8). If drains take too much of a CPU, they pause
 //! (R7); see [`pace`](crate::pace).
 
 use crate::{
-    command::{
-        Handover,
-        Next,
-        Op, //
-    },
+    alarm::By,
+    death::Corpse,
     links::Links,
     pace::Pace,
-    reap::Corpse,
     timer::Timer, //
 };
 
@@ -29,14 +25,9 @@ use kernel::{
         IrqWorkItem, //
     },
     prelude::*,
-    processor::cpu_relax,
     sync::{
         atomic::{
-            ordering::{
-                Acquire,
-                Relaxed,
-                Release, //
-            },
+            ordering::Relaxed,
             Atomic, //
         },
         llist::{
@@ -44,6 +35,7 @@ use kernel::{
             LlistItem,
             LlistNode, //
         },
+        rcu,
         SetOnce, //
     },
     time::hrtimer::dynamic::{
@@ -54,17 +46,14 @@ use kernel::{
     },
 };
 
-use core::ptr::{
-    self,
-    NonNull, //
-};
+use core::ptr::NonNull;
 
-/// A timer on a queue, or with the drain.
+/// A timer on a queue, or just taken off it.
 ///
 /// # Invariants
 ///
-/// The timer's command is not `Idle`, and no other `Queued` of it exists. So it is alive or, if it
-/// is dead, owned by `self`; either way it is valid.
+/// No other `Queued` of the timer exists. Either its word says `QUEUED`; or it is dead, and owned
+/// by `self`. Who kills a timer whose word says `QUEUED` leaves it to the drain, so it is valid.
 struct Queued(NonNull<Timer>);
 
 // SAFETY: Timers may be used, and freed, on any CPU.
@@ -85,32 +74,19 @@ unsafe impl LlistItem for Queued {
 }
 
 impl Queued {
-    /// Does what is pending: one operation and no more, as others may leave them faster than they
-    /// can be done here, with interrupts off.
+    /// Makes the alarms of a timer fit, or buries it.
     fn process(self) {
+        // From where the word does not say `QUEUED` any more, a timer that is alive may be killed
+        // and buried by others, who free it after a grace period.
+        let _reader = rcu::read_lock();
         // SAFETY: By the type invariants the timer is valid.
         let timer = unsafe { self.0.as_ref() };
-        // A dead CPU's queue is drained by another CPU.
-        let here = QUEUE.this_cpu();
 
-        // Relaxed: the exchange in `take()` comes after it.
-        here.doing.store(self.0.as_ptr(), Relaxed);
-        match timer.command.take() {
-            Some(Op::Start(start)) => timer.start_now(start),
-            Some(Op::Cancel) => {
-                timer.disarm();
-            }
-            None => {}
-        }
-        // Release: pairs with the Acquire in `wait_for()`.
-        here.doing.store(ptr::null_mut(), Release);
-
-        match timer.command.finish() {
-            // Nothing of the timer is touched from here on.
-            Next::Done => {}
-            Next::Again => here.push(self),
+        if timer.word.clear_queued().is_dead() {
             // SAFETY: The timer is dead, and by the type invariants ours.
-            Next::Bury => unsafe { Corpse::from_drain(self.0) }.bury(),
+            unsafe { Corpse::from_drain(self.0) }.bury();
+        } else {
+            timer.fit(By::Drain);
         }
     }
 }
@@ -123,8 +99,6 @@ struct Queue {
     /// Whether drains pause, until the alarm ends that.
     paused: Atomic<bool>,
     alarm: SetOnce<Pin<KBox<Alarm>>>,
-    /// The timer whose operation the drain on this CPU has taken and not finished.
-    doing: Atomic<*mut Timer>,
 }
 
 kernel::define_per_cpu! {
@@ -134,7 +108,6 @@ kernel::define_per_cpu! {
         pace: Pace::new(),
         paused: Atomic::new(false),
         alarm: SetOnce::new(),
-        doing: Atomic::new(ptr::null_mut()),
     };
 }
 
@@ -178,8 +151,7 @@ impl Queue {
         };
         // Relaxed: the alarm is started after it, with a lock.
         self.paused.store(true, Relaxed);
-        // SAFETY: The queue is a static, so the alarm is never dropped.
-        unsafe { DynHrTimer::start(&**alarm, nsecs, StartMode::new(false, true)) };
+        DynHrTimer::start(&**alarm, nsecs, StartMode::new(false, true));
     }
 }
 
@@ -193,7 +165,8 @@ struct Alarm {
 }
 
 kernel::impl_has_dyn_hr_timer! {
-    impl HasDynHrTimer for Alarm { self.timer }
+    // SAFETY: An alarm is never dropped, since its queue is a static.
+    unsafe impl HasDynHrTimer for Alarm { self.timer }
 }
 
 impl DynHrTimerCallback for Alarm {
@@ -224,32 +197,14 @@ pub(crate) fn pause_all(nsecs: i64) {
     QUEUE.copies().for_each(|queue| queue.pause(nsecs));
 }
 
-/// Leaves `op` to the drain.
-///
-/// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is being made.
+/// Leaves the alarms of `timer` to the drain, unless they are; not if the timer is dead.
 ///
 /// The caller must not be able to migrate, as is the case where operations must be deferred.
-#[cold]
-pub(crate) fn post(timer: &Timer, op: Op) -> Result {
-    if timer.command.post(op)? == Handover::Caller {
-        // INVARIANT: The command was `Idle` and is not any more, so the timer is on no queue. The
-        // reference is a way to all that the drain may free, by the invariants of `Timer`.
+pub(crate) fn post(timer: &Timer) {
+    if timer.word.set_queued() {
+        // INVARIANT: The word says `QUEUED` now and did not before. The reference is a way to all
+        // that the drain may free, by the invariants of `Timer`.
         QUEUE.this_cpu().push(Queued(NonNull::from(timer)));
-    }
-    Ok(())
-}
-
-/// Waits until no drain is at an operation of `timer` that it took before this was called, which it
-/// does not take long for; not where operations must be deferred.
-#[cold]
-pub(crate) fn wait_for(timer: &Timer) {
-    for queue in QUEUE.copies() {
-        // Acquire: pairs with the Release in `process()`, so that what the caller does next comes
-        // after what the drain has done. If the drain took the operation before the caller found
-        // it gone, the exchange that took it lets the caller see whose it was.
-        while ptr::eq(queue.doing.load(Acquire), timer) {
-            cpu_relax();
-        }
     }
 }
 

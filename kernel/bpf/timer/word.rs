@@ -1,0 +1,462 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! What is wanted of a timer, in one word.
+//!
+//! The word is the truth about a timer; its hrtimers are [alarms](crate::alarm) that are made to
+//! fit it. Each operation is one exchange of the word. That is when the operation happens, and what
+//! decides between two of them. An exchange needs no lock, so it may be made in any context.
+//!
+//! ```text
+//!   63     62                      4   3      2        1         0
+//!  +-----------+--------------------+------+--------+---------+--------+
+//!  | NOT_ALIVE | time, or NONE      | WALL | PINNED | RUNNING | QUEUED |
+//!  +-----------+--------------------+------+--------+---------+--------+
+//! ```
+//!
+//! - The *time* is when the timer is to expire, in nanoseconds of its clock, rounded up to a
+//!   multiple of 16. It is NONE, that is zero, if the timer is not to expire.
+//! - *WALL*: the time is on the real-time clock, which can be set.
+//! - *PINNED*: the timer is to expire on the CPU that started it.
+//! - *RUNNING*: an expiry has taken the time, and calls the callback if there is one.
+//! - *QUEUED*: the timer is on a queue of the [drain](crate::drain), about to be put there, or just
+//!   taken off.
+//! - *NOT_ALIVE*: the timer is not born yet or, if the time is not zero, dead. It has no time then.
+
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        ordering::{
+            Acquire,
+            Full, //
+        },
+        Atomic, //
+    },
+};
+
+/// A time in nanoseconds of a clock: a multiple of [`Time::UNIT`] that is not zero.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Time(u64);
+
+impl Time {
+    const UNIT: u64 = 16;
+    /// All the times that there are.
+    const MASK: u64 = i64::MAX as u64 & !(Self::UNIT - 1);
+
+    /// Returns the first time that is not before `nsecs`; for the last 15 nanoseconds that a clock
+    /// can tell, the last time.
+    #[inline]
+    pub(crate) fn not_before(nsecs: u64) -> Self {
+        let nsecs = nsecs.clamp(1, Self::MASK);
+
+        Self((nsecs + Self::UNIT - 1) & Self::MASK)
+    }
+
+    #[inline]
+    pub(crate) fn nsecs(self) -> i64 {
+        self.0 as i64
+    }
+}
+
+/// When and where a timer is to expire.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) time: Time,
+    /// Whether the time is on the real-time clock.
+    pub(crate) wall: bool,
+    pub(crate) pinned: bool,
+}
+
+/// What a [`WantedWord`] says.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Word(u64);
+
+impl Word {
+    const QUEUED: u64 = 1;
+    const RUNNING: u64 = 2;
+    const PINNED: u64 = 4;
+    const WALL: u64 = 8;
+    const NOT_ALIVE: u64 = 1 << 63;
+    /// What says when and where to expire.
+    const WISH: u64 = Time::MASK | Self::WALL | Self::PINNED;
+
+    const UNBORN: Self = Self(Self::NOT_ALIVE);
+    const STOPPED: Self = Self(0);
+    const DEAD: Self = Self(Self::NOT_ALIVE | Time::UNIT);
+
+    #[inline]
+    fn has(self, bit: u64) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// Returns whether the timer is born and not dead.
+    #[inline]
+    pub(crate) fn is_alive(self) -> bool {
+        !self.has(Self::NOT_ALIVE)
+    }
+
+    /// Returns whether the timer was killed, or abandoned by its maker.
+    pub(crate) fn is_dead(self) -> bool {
+        self.has(Self::NOT_ALIVE) && self.has(Time::MASK)
+    }
+
+    /// Returns whether the timer is neither born nor dead.
+    pub(crate) fn is_unborn(self) -> bool {
+        self == Self::UNBORN
+    }
+
+    /// Returns when the timer is to expire, if so.
+    #[inline]
+    pub(crate) fn wanted(self) -> Option<Time> {
+        (self.is_alive() && self.has(Time::MASK)).then_some(Time(self.0 & Time::MASK))
+    }
+
+    /// Returns whether the time is on the real-time clock.
+    #[inline]
+    pub(crate) fn is_wall(self) -> bool {
+        self.has(Self::WALL)
+    }
+
+    #[inline]
+    pub(crate) fn is_pinned(self) -> bool {
+        self.has(Self::PINNED)
+    }
+
+    #[inline]
+    pub(crate) fn is_running(self) -> bool {
+        self.has(Self::RUNNING)
+    }
+
+    #[inline]
+    pub(crate) fn is_queued(self) -> bool {
+        self.has(Self::QUEUED)
+    }
+
+    #[inline]
+    fn wanting(self, wish: Wish) -> Self {
+        let wall = u64::from(wish.wall) * Self::WALL;
+        let pinned = u64::from(wish.pinned) * Self::PINNED;
+
+        Self(self.0 & !Self::WISH | wish.time.0 | wall | pinned)
+    }
+
+    #[inline]
+    fn wanting_nothing(self) -> Self {
+        Self(self.0 & !Self::WISH)
+    }
+
+    /// Returns what keeps an operation from being done: [`ENOENT`] if the timer is dead, [`EINVAL`]
+    /// if it is not born.
+    #[cold]
+    fn not_alive(self) -> Error {
+        if self.is_unborn() {
+            EINVAL
+        } else {
+            ENOENT
+        }
+    }
+
+    /// Checks that the timer is alive; the errors are those of [`Self::not_alive`].
+    #[inline]
+    pub(crate) fn check_alive(self) -> Result {
+        if !self.is_alive() {
+            return Err(self.not_alive());
+        }
+        Ok(())
+    }
+}
+
+/// The word of a timer. All methods may be called in any context.
+///
+/// # Ordering
+///
+/// Each exchange is Full. It comes before the look at the alarms that follows it, and pairs with
+/// the barrier between the act and the look of whoever changes the alarms; see
+/// [`alarm`](crate::alarm). Each load is Acquire: who finds what an exchange wrote also finds what
+/// came before that exchange.
+///
+/// # Invariants
+///
+/// - A word that is dead stays dead.
+/// - `QUEUED` is set by who then puts the timer on a queue of the drain, and cleared by the drain,
+///   which has taken it off. It is not set in a word that is dead, but it stays there.
+/// - `RUNNING` is set by an expiry, and cleared by the same.
+pub(crate) struct WantedWord(Atomic<u64>);
+
+impl WantedWord {
+    /// Returns the word of a timer on which no operation is possible before [`Self::birth`].
+    pub(crate) const fn new() -> Self {
+        Self(Atomic::new(Word::UNBORN.0))
+    }
+
+    #[inline]
+    pub(crate) fn load(&self) -> Word {
+        Word(self.0.load(Acquire))
+    }
+
+    #[inline]
+    fn exchange(&self, old: Word, new: Word) -> bool {
+        self.0.cmpxchg(old.0, new.0, Full).is_ok()
+    }
+
+    /// Changes the word to what `change` makes of it; returns what it was before. If `change` says
+    /// `None` to what the word is, returns that as an error, without a change.
+    #[inline]
+    fn change(&self, change: impl Fn(Word) -> Option<Word>) -> Result<Word, Word> {
+        loop {
+            // A failed exchange orders nothing, so load again.
+            let old = self.load();
+            let new = change(old).ok_or(old)?;
+
+            if self.exchange(old, new) {
+                return Ok(old);
+            }
+        }
+    }
+
+    /// Makes operations possible, unless they are, or the timer was killed.
+    pub(crate) fn birth(&self) {
+        self.exchange(Word::UNBORN, Word::STOPPED);
+    }
+
+    /// Kills a timer that is not born, for its maker; returns whether it was not. Who takes it out
+    /// of its slot is still to call [`Self::kill`].
+    pub(crate) fn abandon(&self) -> bool {
+        self.exchange(Word::UNBORN, Word::DEAD)
+    }
+
+    /// Makes the timer dead; returns whether it is queued. Called once, by who took it out of its
+    /// slot.
+    pub(crate) fn kill(&self) -> bool {
+        let kill = |old: Word| {
+            let kept = old.0 & (Word::QUEUED | Word::RUNNING);
+
+            Some(Word(Word::DEAD.0 | kept))
+        };
+
+        self.change(kill).is_ok_and(Word::is_queued)
+    }
+
+    /// Has the timer expire at another time than before; returns the word that says so.
+    ///
+    /// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is not born.
+    #[inline]
+    pub(crate) fn want(&self, wish: Wish) -> Result<Word> {
+        match self.change(|old| old.is_alive().then_some(old.wanting(wish))) {
+            Ok(old) => Ok(old.wanting(wish)),
+            Err(seen) => Err(seen.not_alive()),
+        }
+    }
+
+    /// Takes the time, so that the timer does not expire; returns what the word was before.
+    #[inline]
+    pub(crate) fn take(&self) -> Word {
+        self.change(|old| old.wanted().and(Some(old.wanting_nothing())))
+            .unwrap_or_else(|seen| seen)
+    }
+
+    /// Takes `time`, unless another time is wanted; returns whether it did.
+    #[cold]
+    pub(crate) fn take_back(&self, time: Time) -> bool {
+        let take = |old: Word| (old.wanted() == Some(time)).then_some(old.wanting_nothing());
+
+        self.change(take).is_ok()
+    }
+
+    /// As [`Self::take`], but leaves the time alone if the callback runs.
+    #[inline]
+    pub(crate) fn take_unless_running(&self) -> Word {
+        let take = |old: Word| {
+            let time = old.wanted().filter(|_| !old.is_running());
+
+            time.and(Some(old.wanting_nothing()))
+        };
+
+        self.change(take).unwrap_or_else(|seen| seen)
+    }
+
+    /// Takes the time to call the callback for it; returns false if the word is not `seen` any
+    /// more.
+    #[inline]
+    pub(crate) fn begin_run(&self, seen: Word) -> bool {
+        let running = Word(seen.wanting_nothing().0 | Word::RUNNING);
+
+        self.exchange(seen, running)
+    }
+
+    /// Says that the callback has returned; returns what the word is then.
+    #[inline]
+    pub(crate) fn end_run(&self) -> Word {
+        let ended = |word: Word| Word(word.0 & !Word::RUNNING);
+
+        self.change(|old| Some(ended(old)))
+            .map_or_else(ended, ended)
+    }
+
+    /// Says that the timer is queued; returns whether the caller has to put it on a queue. If the
+    /// timer is dead, it stays as it is.
+    pub(crate) fn set_queued(&self) -> bool {
+        let queue =
+            |old: Word| (old.is_alive() && !old.is_queued()).then_some(Word(old.0 | Word::QUEUED));
+
+        self.change(queue).is_ok()
+    }
+
+    /// Says that the timer is off the queues; returns what the word is then. For the drain alone.
+    pub(crate) fn clear_queued(&self) -> Word {
+        let cleared = |word: Word| Word(word.0 & !Word::QUEUED);
+
+        self.change(|old| Some(cleared(old)))
+            .map_or_else(cleared, cleared)
+    }
+}
+
+#[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
+#[kunit_tests(bpf_timer_word)]
+mod tests {
+    use super::*;
+
+    fn born() -> WantedWord {
+        let word = WantedWord::new();
+
+        word.birth();
+        word
+    }
+
+    fn at(nsecs: u64) -> Wish {
+        Wish {
+            time: Time::not_before(nsecs),
+            wall: false,
+            pinned: false,
+        }
+    }
+
+    #[test]
+    fn times_are_rounded_up_but_not_beyond_the_last() {
+        let max = i64::MAX as u64;
+
+        for (nsecs, time) in [
+            (0, 16),
+            (1, 16),
+            (16, 16),
+            (17, 32),
+            (max - 16, max - 15),
+            (max - 15, max - 15),
+            (max, max - 15),
+            (u64::MAX, max - 15),
+        ] {
+            assert_eq!(Time::not_before(nsecs).nsecs() as u64, time);
+        }
+    }
+
+    #[test]
+    fn word_tells_the_wish() -> Result {
+        for time in [1, 1 << 40, u64::MAX].map(Time::not_before) {
+            for wall in [false, true] {
+                for pinned in [false, true] {
+                    let word = born();
+                    let said = word.want(Wish { time, wall, pinned })?;
+
+                    assert_eq!(said, word.load());
+                    assert_eq!(said.wanted(), Some(time));
+                    assert_eq!((said.is_wall(), said.is_pinned()), (wall, pinned));
+                    assert!(said.is_alive() && !said.is_running() && !said.is_queued());
+                    assert_eq!(word.take(), said);
+                    assert_eq!(word.load(), Word::STOPPED);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn last_wish_wins_and_is_taken_once() -> Result {
+        let word = born();
+
+        word.want(Wish {
+            pinned: true,
+            ..at(16)
+        })?;
+        let last = word.want(at(32))?;
+        assert_eq!(last.wanted(), Some(Time::not_before(32)));
+        assert!(!last.is_pinned());
+        assert_eq!(word.take(), last);
+        assert_eq!(word.take().wanted(), None);
+        Ok(())
+    }
+
+    #[test]
+    fn who_runs_the_callback_takes_the_time() -> Result {
+        let word = born();
+        let old = word.want(at(16))?;
+        let seen = word.want(at(32))?;
+
+        assert!(!word.begin_run(old));
+        assert!(word.begin_run(seen));
+        assert_eq!(word.load().wanted(), None);
+        // What is wanted meanwhile stays.
+        let next = word.want(at(64))?;
+        assert!(next.is_running());
+        assert_eq!(word.take_unless_running(), next);
+        assert_eq!(word.load(), next);
+        assert_eq!(word.end_run(), word.load());
+        assert!(!word.load().is_running());
+        assert_eq!(word.take_unless_running().wanted(), next.wanted());
+        assert_eq!(word.load(), Word::STOPPED);
+        Ok(())
+    }
+
+    #[test]
+    fn timer_is_queued_once() -> Result {
+        let word = born();
+
+        word.want(at(16))?;
+        assert!(word.set_queued());
+        assert!(!word.set_queued());
+        assert_eq!(word.take().wanted(), Some(Time::not_before(16)));
+        assert!(word.load().is_queued());
+        assert_eq!(word.clear_queued(), Word::STOPPED);
+        assert!(word.set_queued());
+        Ok(())
+    }
+
+    #[test]
+    fn dead_stays_dead() -> Result {
+        let word = born();
+
+        word.want(at(16))?;
+        assert!(!word.kill());
+        word.birth();
+        assert!(word.load().is_dead());
+        assert_eq!(word.load().wanted(), None);
+        assert_eq!(word.want(at(16)).err(), Some(ENOENT));
+        assert_eq!(word.take().wanted(), None);
+        assert!(!word.set_queued());
+        assert_eq!(word.load(), Word::DEAD);
+        Ok(())
+    }
+
+    #[test]
+    fn who_kills_a_queued_timer_leaves_it_to_the_drain() {
+        let word = born();
+
+        assert!(word.set_queued());
+        assert!(word.kill());
+        assert!(word.load().is_dead());
+        assert!(word.clear_queued().is_dead());
+    }
+
+    #[test]
+    fn unborn_timer_takes_no_operation_until_it_is_born() {
+        let word = WantedWord::new();
+
+        assert!(word.load().is_unborn());
+        assert_eq!(word.load().check_alive(), Err(EINVAL));
+        assert_eq!(word.want(at(16)).err(), Some(EINVAL));
+        assert_eq!(word.take().wanted(), None);
+        assert!(word.abandon());
+        assert!(!word.abandon());
+        assert_eq!(word.load().check_alive(), Err(ENOENT));
+        word.birth();
+        assert!(word.load().is_dead());
+    }
+}
