@@ -43,7 +43,7 @@ static void test_results(struct timer_tracepoints *skel)
 {
 	skel->bss->nsecs = NSEC_PER_SEC * 1000;
 	ASSERT_OK(run(skel->progs.operate), "run");
-	ASSERT_EQ(skel->bss->steps, 10, "steps");
+	ASSERT_EQ(skel->bss->steps, 11, "steps");
 	ASSERT_EQ(skel->bss->wrong, 0, "wrong");
 }
 
@@ -77,7 +77,8 @@ static void test_text(struct timer_tracepoints *skel)
 	ASSERT_OK(run(skel->progs.operate), "run");
 	write_sysctl(TRACEFS "events/bpf_timer/enable", "0");
 	ASSERT_TRUE(is_in_trace("bpf_timer_init: timer=", " clockid=7 ret=-16"), "init");
-	ASSERT_TRUE(is_in_trace("bpf_timer_start: timer=", " nsecs=1000000000000 flags=0x2 ret=0"),
+	ASSERT_TRUE(is_in_trace("bpf_timer_start: timer=",
+				" nsecs=1000000000000 flags=0x2 pushed=0 ret=0"),
 		    "start");
 	ASSERT_TRUE(is_in_trace("bpf_timer_cancel: timer=", " async=1 ret=-125"), "cancel");
 }

@@ -46,7 +46,7 @@ static void operate(int context)
 				      random & 0x100000 ? BPF_F_TIMER_CPU_PIN : 0);
 	else if (value && random % 8 < 6)
 		ret = bpf_timer_cancel_async(&value->timer);
-	else if (value && context == EXPIRY && random % 8 == 7)
+	else if (value && random % 8 == 7)
 		/* Fails with -EDEADLK for the own timer, and in circles. */
 		bpf_timer_cancel(&value->timer);
 	else if (random % 8 == 6)

@@ -76,12 +76,13 @@ static void count(int err)
 		__sync_fetch_and_add(&fed, 1);
 }
 
+/* Pinned, as other starts for a time that is later than before need no drain. */
 static void start(__u32 key, __u64 nsecs)
 {
 	struct elem *value = bpf_map_lookup_elem(&timers, &key);
 
 	if (value)
-		count(bpf_timer_start(&value->timer, nsecs, 0));
+		count(bpf_timer_start(&value->timer, nsecs, BPF_F_TIMER_CPU_PIN));
 }
 
 /* A cancellation that is left to the drain returns -ECANCELED. */

@@ -119,8 +119,8 @@ int start_and_learn(void *ctx)
 }
 
 /* A timer is cancelled right before and after its callback. */
-int cancelled_at_entry = 1;
-int cancelled_at_exit = 1;
+int cancelled_at_entry = -1;
+int cancelled_at_exit = -1;
 
 SEC("tp_btf/hrtimer_expire_entry")
 int BPF_PROG(cancel_at_entry, struct hrtimer *hrtimer)
@@ -144,7 +144,7 @@ int BPF_PROG(cancel_at_exit, struct hrtimer *hrtimer)
 
 /* Two timers, each of which is cancelled right before the callback of the other. */
 int arrived;
-int cancelled_other[2] = { 1, 1 };
+int cancelled_other[2] = { -1, -1 };
 int left_alone;
 
 /* Whoever gives up does not count as arrived. */

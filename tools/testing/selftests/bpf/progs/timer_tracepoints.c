@@ -55,8 +55,12 @@ int BPF_PROG(on_init, const void *timer, u32 map_id, int clockid, int ret)
 	return 0;
 }
 
+/* With the flags of a start: the timer was armed already, for that time or an earlier one. */
+#define PUSHED (1ULL << 32)
+
 SEC("tp_btf/bpf_timer_start")
-int BPF_PROG(on_start, const void *timer, u32 map_id, u32 prog_id, u64 nsecs, u64 flags, int ret)
+int BPF_PROG(on_start, const void *timer, u32 map_id, u32 prog_id, u64 nsecs, u64 flags,
+	     bool pushed, int ret)
 {
 	struct event *event;
 
@@ -67,7 +71,7 @@ int BPF_PROG(on_start, const void *timer, u32 map_id, u32 prog_id, u64 nsecs, u6
 	event->map_id = map_id;
 	event->prog_id = prog_id;
 	event->nsecs = nsecs;
-	event->flags = flags;
+	event->flags = flags | (pushed ? PUSHED : 0);
 	event->ret = ret;
 	return 0;
 }
@@ -172,6 +176,8 @@ int operate(void *ctx)
 	bpf_timer_set_callback(timer, callback);
 	step(START, bpf_timer_start(timer, nsecs, BPF_F_TIMER_CPU_PIN), 0, BPF_F_TIMER_CPU_PIN,
 	     true);
+	/* For a later time. */
+	step(START, bpf_timer_start(timer, nsecs, 0), 0, PUSHED, true);
 	step(CANCEL, bpf_timer_cancel_async(timer), 1, true, true);
 	step(CANCEL, bpf_timer_cancel_async(timer), 0, true, true);
 	bpf_local_irq_save(&irqs);
