@@ -200,6 +200,11 @@ impl Case<'_> {
             self.firings[prog] += 1;
             self.unsure[prog] += u64::from(op.changes_callbacks());
         }
+        if self.host.implementation == Implementation::Rust {
+            if let Some(what) = self.session.shared.undone() {
+                return Ok(Err(what.into()));
+            }
+        }
         Ok(self.model.check(op, &seen))
     }
 

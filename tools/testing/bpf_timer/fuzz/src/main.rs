@@ -36,7 +36,8 @@ differs, and exits with 1.
   --cases N           how many cases to run at most
   --ops N             operations in a case (default: 300; with --race 2000)
   --race              on several CPUs at once, with less to be said of each
-  --implementation c  allow what the C implementation is known for (H3 to H9)
+  --implementation c  allow what the C implementation is known for (H3 to H9,
+                      and no cancel with interrupts off)
   --no-hotplug        leave all CPUs online; otherwise one case in four takes some
                       offline and brings them back, with --race two in three
   --verbose           print each operation before it is done, for when the kernel

@@ -27,12 +27,15 @@ pub const EOPNOTSUPP: i64 = 95;
 pub const ECANCELED: i64 = 125;
 /// `FUZZ_NO_ELEMENT`
 pub const NO_ELEMENT: i64 = 1000;
+/// The real-time clock.
+const REALTIME: u64 = 0;
 
 /// Whose timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Implementation {
     Rust,
-    /// As Rust's, but for what the contract has as H3 to H9.
+    /// As Rust's, but for what the contract has as H3 to H9, and for cancellations with
+    /// interrupts off, which fail.
     C,
 }
 
@@ -94,8 +97,11 @@ struct Timer {
     clock: u64,
     callback: Option<Callback>,
     armed: Armed,
-    /// The callback was seen beside the operation that is checked: it may run still.
-    may_run: bool,
+    /// The callback was seen on that CPU beside the operation that is checked: it may run still.
+    may_run: Option<u32>,
+    /// The hrtimer may expire on whatever CPU before the timer is due, since the timer was due
+    /// sooner before.
+    early: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +162,9 @@ impl Slot {
         right.then(|| {
             self.with_timer(|timer| {
                 timer.armed = Armed::No;
-                timer.may_run = true;
+                timer.may_run = Some(event.cpu);
+                // Those on the real-time clock have two hrtimers.
+                timer.early &= timer.clock == REALTIME;
             })
         })
     }
@@ -250,9 +258,16 @@ impl Model {
                 slot,
                 act: Act::Start { when, .. },
                 ..
-            } => when.is_open() && self.behaviours[slot.0].is_some(),
+            } => self.is_open(when) && self.behaviours[slot.0].is_some(),
             _ => false,
         }
+    }
+
+    /// Whether a start for then may come, or not. Of negative times, the hrtimer core saturates
+    /// the latest time to expire but not the earliest, so in C these expire along with others
+    /// that are due.
+    fn is_open(&self, when: When) -> bool {
+        self.is_c() && when.is_negative()
     }
 
     /// How many callbacks there will be before all is calm again, if `op` is
@@ -401,7 +416,7 @@ impl Model {
         }
         match act {
             Act::Init { flags } if !CLOCKS.contains(&flags) => same(-EINVAL),
-            Act::Cancel if deferred => same(-EOPNOTSUPP),
+            Act::Cancel if deferred && self.is_c() => same(-EOPNOTSUPP),
             Act::Start { bad: true, .. } => same(-EINVAL),
             Act::Init { flags } => match slot.timer {
                 Some(_) => same(-EBUSY),
@@ -416,7 +431,10 @@ impl Model {
     }
 
     fn on_initialized(&self, slot: Slot, timer: Timer, act: Act, context: Context) -> Outcomes {
-        let disarmed = slot.with_timer(|timer| timer.armed = Armed::No);
+        let disarmed = slot.with_timer(|timer| {
+            timer.armed = Armed::No;
+            timer.early = false;
+        });
         match act {
             Act::Init { .. } => vec![(-EBUSY, slot)],
             Act::SetCallback { second } => {
@@ -428,10 +446,15 @@ impl Model {
             Act::Cancel => {
                 let cancelled = disarmed.with_timer(|timer| timer.callback = None);
                 match timer.armed {
+                    Armed::No if context.is_deferred() => {
+                        let mut outcomes = vec![(0, cancelled)];
+                        outcomes.extend(self.on_running(slot, timer, cancelled, context));
+                        outcomes
+                    }
                     Armed::No => vec![(0, cancelled)],
-                    Armed::Far => vec![(1, cancelled)],
-                    // 0: it has expired, but not come to its callback.
-                    _ => vec![(1, cancelled), (0, cancelled)],
+                    // In C, 0 if it has expired, but not come to its callback.
+                    Armed::Soon { .. } if self.is_c() => vec![(1, cancelled), (0, cancelled)],
+                    _ => vec![(1, cancelled)],
                 }
             }
             Act::CancelAsync if context.is_deferred() => {
@@ -440,7 +463,7 @@ impl Model {
                 outcomes
             }
             Act::CancelAsync => match timer.armed {
-                Armed::No if timer.may_run => vec![(0, slot), (-1, slot)],
+                Armed::No if timer.may_run.is_some() => vec![(0, slot), (-1, slot)],
                 Armed::No => vec![(0, slot)],
                 Armed::Far => vec![(1, disarmed)],
                 Armed::Soon { cpu } | Armed::Firing { cpu } => {
@@ -451,22 +474,48 @@ impl Model {
         }
     }
 
+    /// What a cancellation that does not wait may come to if the callback runs.
+    fn on_running(
+        &self,
+        slot: Slot,
+        timer: Timer,
+        cancelled: Slot,
+        context: Context,
+    ) -> Option<(i64, Slot)> {
+        match timer.may_run? {
+            cpu if cpu != context.cpu => Some((-EBUSY, cancelled)),
+            // It has interrupted the callback. What is done in an NMI here interrupts a task, as
+            // all programs are called by one.
+            _ if context.prog == Prog::Hardirq => Some((-EDEADLK, slot)),
+            _ => None,
+        }
+    }
+
     fn start(&self, slot: Slot, timer: Timer, when: When, pin: bool, context: Context) -> Outcomes {
         // H3: C has the time of day on the monotonic clock, long before it comes.
-        let never = self.is_c() && timer.clock == 0 && matches!(when, When::Later(_));
+        let never = self.is_c() && timer.clock == REALTIME && matches!(when, When::Later(_));
         let armed = if when.is_soon() && !never {
-            // A callback that runs keeps its timer on its CPU.
-            let settled = timer.armed == Armed::Far || timer.armed == Armed::No && !timer.may_run;
+            // A callback that runs, or an hrtimer that expires, keeps its timer on its CPU.
+            let settled = match timer.armed {
+                Armed::No => timer.may_run.is_none() && !timer.early,
+                Armed::Far => !timer.early,
+                _ => false,
+            };
             Armed::Soon {
                 cpu: (pin && settled).then_some(context.cpu),
             }
         } else {
             Armed::Far
         };
-        let mut outcomes = vec![(0, slot.with_timer(|timer| timer.armed = armed))];
-        if when.is_open() {
+        let started = slot.with_timer(|timer| {
+            // C moves the hrtimer.
+            timer.early |= slot.is_due() && !self.is_c();
+            timer.armed = armed;
+        });
+        let mut outcomes = vec![(0, started)];
+        if self.is_open(when) {
             let due = Armed::Soon { cpu: None };
-            outcomes.push((0, slot.with_timer(|timer| timer.armed = due)));
+            outcomes.push((0, started.with_timer(|timer| timer.armed = due)));
         }
         if context.is_deferred() {
             self.add_no_memory(slot, &mut outcomes);
@@ -537,7 +586,7 @@ impl Model {
                     outcomes.push((ret, end));
                 }
             }
-            if !self.is_c() {
+            if !self.is_c() || ret == -EOPNOTSUPP {
                 continue;
             }
             // H4: in C, the second may be undone by the first.
@@ -637,7 +686,11 @@ impl Model {
             ret: 0,
         };
 
-        self.slots[slot.0] = vec![before.with_timer(|timer| timer.armed = Armed::No)];
+        let fired_now = before.with_timer(|timer| {
+            timer.armed = Armed::No;
+            timer.early &= timer.clock == REALTIME;
+        });
+        self.slots[slot.0] = vec![fired_now];
         let Some(action) = self.next_action(slot) else {
             return Some((event, vec![0], None));
         };
@@ -736,7 +789,8 @@ fn init(slot: Slot, clock: u64) -> Outcomes {
         clock,
         callback: None,
         armed: Armed::No,
-        may_run: false,
+        may_run: None,
+        early: false,
     };
     let new = Slot {
         timer: Some(timer),
@@ -755,7 +809,7 @@ fn after_all(slot: Slot, events: &[Event]) -> Option<Slot> {
 fn settled(slot: Slot) -> Option<Slot> {
     match slot.armed() {
         Armed::Firing { .. } => None,
-        _ => Some(slot.with_timer(|timer| timer.may_run = false)),
+        _ => Some(slot.with_timer(|timer| timer.may_run = None)),
     }
 }
 
@@ -813,6 +867,14 @@ mod tests {
 
     fn deferred(act: Act) -> Op {
         in_context(SLOT, act, Prog::SyscallA, true)
+    }
+
+    fn in_nmi(act: Act) -> Op {
+        in_context(SLOT, act, Prog::Nmi, false)
+    }
+
+    fn in_hardirq(act: Act) -> Op {
+        in_context(SLOT, act, Prog::Hardirq, false)
     }
 
     fn start(when: When, pin: bool) -> Act {
@@ -917,7 +979,7 @@ mod tests {
         let model = after(model, &[update(Update::Any)]);
         allows(&model, &soon(), &[-EINVAL]);
         allows(&model, &direct(Act::Cancel), &[-EINVAL]);
-        allows(&model, &deferred(Act::Cancel), &[-EOPNOTSUPP]);
+        allows(&model, &deferred(Act::Cancel), &[-EINVAL]);
         allows(&model, &deferred(Act::CancelAsync), &[-EINVAL]);
         allows(&model, &direct(Act::Init { flags: 1 }), &[0, -ENOMEM]);
         allows(&model, &direct(Act::Init { flags: 2 }), &[-EINVAL]);
@@ -934,16 +996,128 @@ mod tests {
         let model = ready();
         allows(&model, &direct(Act::Init { flags: 1 }), &[-EBUSY]);
         allows(&model, &direct(Act::Cancel), &[0]);
+        allows(&model, &deferred(Act::Cancel), &[0]);
         allows(&model, &direct(Act::CancelAsync), &[0]);
         allows(&model, &far(), &[0]);
         let model = after(model, &[far()]);
         allows(&model, &direct(Act::Cancel), &[1]);
         allows(&model, &direct(Act::CancelAsync), &[1]);
         allows(&model, &deferred(Act::CancelAsync), &[-ECANCELED]);
-        let mut model = after(model, &[far()]);
-        model.check(&direct(Act::Cancel), &ret(1)).unwrap();
-        // The callback is gone with it.
+        for cancel in [direct, deferred, in_nmi, in_hardirq].map(|done| done(Act::Cancel)) {
+            allows(&model, &cancel, &[1]);
+            let mut model = model.clone();
+            model.check(&cancel, &ret(1)).unwrap();
+            // The callback is gone with it.
+            allows(&model, &far(), &[-EINVAL]);
+        }
+    }
+
+    #[test]
+    fn c_refuses_to_cancel_with_interrupts_off() {
+        let mut model = after(ready_on(C, 1), &[far()]);
+        for cancel in [deferred, in_nmi, in_hardirq].map(|done| done(Act::Cancel)) {
+            allows(&model, &cancel, &[-EOPNOTSUPP]);
+            model.check(&cancel, &ret(-EOPNOTSUPP)).unwrap();
+        }
+        allows(&model, &direct(Act::Cancel), &[1]);
+        let empty = after(Model::new(C), &[update(Update::Any)]);
+        allows(&empty, &deferred(Act::Cancel), &[-EOPNOTSUPP]);
+    }
+
+    #[test]
+    fn cancel_is_refused_only_while_the_callback_runs() {
+        let here = fired(SLOT, FIRST);
+        let elsewhere = Event { cpu: 0, ..here };
+        let model = after(ready(), &[soon()]);
+        for (done, from_its_cpu) in [
+            (deferred as fn(Act) -> Op, &[0][..]),
+            (in_nmi, &[0]),
+            (in_hardirq, &[0, -EDEADLK]),
+        ] {
+            let cancel = done(Act::Cancel);
+            for result in [0, 1, -EBUSY, -EDEADLK] {
+                let check = |event| {
+                    let seen = with_events(result, &[event]);
+                    model.clone().check(&cancel, &seen).is_ok()
+                };
+                assert_eq!(check(here), from_its_cpu.contains(&result), "{cancel}");
+                assert_eq!(check(elsewhere), [0, -EBUSY].contains(&result), "{cancel}");
+            }
+            allows(&model, &cancel, &[1]);
+        }
+    }
+
+    #[test]
+    fn cancel_that_finds_the_callback_on_another_cpu_is_done() {
+        let event = fired(SLOT, FIRST);
+        let elsewhere = Event { cpu: 0, ..event };
+        let due = after(ready(), &[soon()]);
+        let mut model = due.clone();
+        let busy = with_events(-EBUSY, &[elsewhere]);
+        model.check(&deferred(Act::Cancel), &busy).unwrap();
         allows(&model, &far(), &[-EINVAL]);
+        // From the callback that was interrupted, nothing is done.
+        let mut model = due;
+        let deadlock = with_events(-EDEADLK, &[event]);
+        model.check(&in_hardirq(Act::Cancel), &deadlock).unwrap();
+        allows(&model, &far(), &[0]);
+    }
+
+    #[test]
+    fn pushed_timers_fire_for_the_last_start() {
+        let pushed = after(ready(), &[soon(), far()]);
+        let waits = |model: &Model, events: &[Event]| {
+            let seen = with_events(0, events);
+            model.clone().check(&Op::Wait, &seen).is_ok()
+        };
+        assert!(pushed.due().is_empty());
+        assert!(waits(&pushed, &[]));
+        assert!(!waits(&pushed, &[fired(SLOT, FIRST)]));
+        allows(&pushed, &direct(Act::CancelAsync), &[1]);
+        allows(&pushed, &deferred(Act::Cancel), &[1]);
+        let again = after(ready(), &[soon(), soon(), soon()]);
+        assert!(!waits(&again, &[]));
+        assert!(waits(&again, &[fired(SLOT, FIRST)]));
+        assert!(!waits(&again, &[fired(SLOT, FIRST); 2]));
+    }
+
+    #[test]
+    fn pushed_timers_stay_on_their_cpu() {
+        let elsewhere = Event {
+            cpu: 0,
+            ..fired(SLOT, FIRST)
+        };
+        let pinned = direct(start(When::Relative(0), true));
+        let waits = |implementation, ops: &[Op]| {
+            let model = after(ready_on(implementation, 1), ops);
+            let seen = with_events(0, &[elsewhere]);
+            model.clone().check(&Op::Wait, &seen).is_ok()
+        };
+        // What is left of the first start may come on its CPU at the time of the last.
+        assert!(waits(Rust, &[soon(), far(), pinned]));
+        assert!(!waits(C, &[soon(), far(), pinned]));
+        assert!(!waits(Rust, &[far(), pinned]));
+        assert!(waits(Rust, &[pinned, soon()]));
+        // But not when it was cancelled in between.
+        let mut model = after(ready(), &[soon(), far()]);
+        model.check(&direct(Act::CancelAsync), &ret(1)).unwrap();
+        let mut model = after(model, &[pinned]);
+        assert!(model
+            .check(&Op::Wait, &with_events(0, &[elsewhere]))
+            .is_err());
+    }
+
+    #[test]
+    fn negative_times_are_far_off_but_in_c() {
+        let op = direct(start(When::Absolute(u64::MAX), false));
+        let waits = |implementation, events: &[Event]| {
+            let model = after(ready_on(implementation, 1), &[op]);
+            let seen = with_events(0, events);
+            model.clone().check(&Op::Wait, &seen).is_ok()
+        };
+        let event = fired(SLOT, FIRST);
+        assert!(waits(Rust, &[]) && !waits(Rust, &[event]));
+        assert!(waits(C, &[]) && waits(C, &[event]));
     }
 
     #[test]
@@ -1038,7 +1212,10 @@ mod tests {
         let event = [fired(SLOT, FIRST)];
         let check = |act, seen: &Seen| model.clone().check(&direct(act), seen).is_ok();
         assert!(check(Act::Cancel, &ret(1)));
-        assert!(check(Act::Cancel, &ret(0)));
+        // The callback does not begin later.
+        assert!(!check(Act::Cancel, &ret(0)));
+        let in_c = after(ready_on(C, 1), &[soon()]);
+        assert!(in_c.clone().check(&direct(Act::Cancel), &ret(0)).is_ok());
         assert!(check(Act::Cancel, &with_events(0, &event)));
         assert!(!check(Act::Cancel, &with_events(1, &event)));
         assert!(check(Act::CancelAsync, &ret(1)));
@@ -1183,6 +1360,19 @@ mod tests {
         };
         assert!(ready().check(&op, &right).is_ok());
         assert!(ready().check(&op, &undone).is_err());
+        // The cancellation comes before the start, which then has no callback.
+        let op2 = Op::Overtake {
+            slot: SLOT,
+            first: Act::Cancel,
+            second: start(When::Relative(HOUR), false),
+        };
+        for (second, right) in [(0, false), (-EINVAL, true)] {
+            let seen = Seen {
+                second,
+                ..Seen::default()
+            };
+            assert_eq!(ready().check(&op2, &seen).is_ok(), right);
+        }
         let mut model = ready_on(C, 1);
         model.check(&op, &undone).unwrap();
         allows(&model, &direct(Act::Cancel), &[1]);

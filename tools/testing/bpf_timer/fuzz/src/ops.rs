@@ -123,7 +123,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Whether operations are left to the drain.
+    /// Whether operations leave the hrtimers to others.
     pub fn is_deferred(self) -> bool {
         self.irqs_off || self.prog.interrupts()
     }
@@ -161,10 +161,8 @@ impl When {
         }
     }
 
-    /// Whether it may come, or not. Of negative times, the hrtimer core saturates
-    /// the latest time to expire but not the earliest, so these expire along with
-    /// others that are due.
-    pub fn is_open(self) -> bool {
+    /// Whether it is negative as a time of the hrtimer core.
+    pub fn is_negative(self) -> bool {
         matches!(self, When::Absolute(nsecs) if nsecs > i64::MAX as u64)
     }
 
@@ -295,6 +293,13 @@ impl Action {
             | Action::DeleteOther(other) => Some(other),
             _ => None,
         }
+    }
+
+    pub fn changes_elements(self) -> bool {
+        matches!(
+            self,
+            Action::DeleteSelf | Action::UpdateSelf | Action::DeleteOther(_)
+        )
     }
 
     pub fn nsecs(self) -> u64 {
@@ -578,6 +583,15 @@ impl Generator {
         }
     }
 
+    /// A start for a time that comes while one waits for it.
+    pub fn start_soon(&mut self) -> Act {
+        let nsecs = match self.rng.u32(..4) {
+            0 => self.rng.u64(0..=SOON),
+            _ => self.rng.u64(0..=MSEC),
+        };
+        self.start_at(nsecs)
+    }
+
     /// An operation on a timer, whatever state it is in.
     pub fn act(&mut self) -> Act {
         match self.rng.u32(..12) {
@@ -623,7 +637,8 @@ impl Generator {
                 self.element(slot, act);
             }
             70..=79 => self.ops.push(Op::Wait),
-            80..=90 => {
+            80..=84 => self.push(slot),
+            85..=90 => {
                 let action = Action::random(&mut self.rng);
                 let left = self.rng.u32(1..=MAX_LEFT);
                 self.ops.push(Op::Behave { slot, action, left });
@@ -661,17 +676,69 @@ impl Generator {
         }
     }
 
+    /// A timer that is started for later and later, as with a timeout that rarely comes.
+    fn push(&mut self, slot: SlotId) {
+        let mut acts = vec![
+            Act::Init {
+                flags: CLOCKS[self.rng.usize(..CLOCKS.len())],
+            },
+            self.set_callback(),
+        ];
+        let mut nsecs = self.rng.u64(MSEC / 50..=MSEC);
+
+        for _ in 0..self.rng.u32(2..=6) {
+            acts.push(self.start_at(nsecs));
+            nsecs = SOON.min(nsecs + self.rng.u64(0..=2 * MSEC));
+        }
+        // What is far off must not come for the sake of what was not.
+        if self.rng.bool() {
+            let nsecs = self.rng.u64(HOUR..2 * HOUR);
+            acts.push(self.start_at(nsecs));
+        }
+        self.fill(slot);
+        for act in acts {
+            self.timer(slot, act);
+        }
+        match self.rng.u32(..3) {
+            0 => self.timer(slot, Act::Cancel),
+            1 => self.ops.push(Op::Wait),
+            _ => {}
+        }
+    }
+
+    fn start_at(&mut self, nsecs: u64) -> Act {
+        let when = match self.rng.u32(..4) {
+            0 => When::Later(nsecs),
+            _ => When::Relative(nsecs),
+        };
+        Act::Start {
+            when,
+            pin: self.rng.u32(..4) == 0,
+            bad: false,
+        }
+    }
+
     fn overtaking(&mut self) -> (Act, Act) {
         let start = Act::Start {
             when: When::Relative(HOUR),
             pin: self.rng.bool(),
             bad: false,
         };
-        match self.rng.u32(..4) {
+        let later = Act::Start {
+            when: When::Relative(2 * HOUR),
+            pin: self.rng.bool(),
+            bad: false,
+        };
+        match self.rng.u32(..9) {
             0 => (start, Act::CancelAsync),
             1 => (start, Act::Cancel),
             2 => (start, start),
-            _ => (Act::CancelAsync, start),
+            3 => (start, later),
+            4 => (later, start),
+            5 => (Act::CancelAsync, start),
+            6 => (Act::Cancel, start),
+            7 => (Act::Cancel, self.set_callback()),
+            _ => (Act::Cancel, Act::Cancel),
         }
     }
 }
@@ -697,6 +764,47 @@ mod tests {
             };
             assert_eq!(when.is_soon(), nsecs < HOUR, "{when}");
         }
+    }
+
+    #[test]
+    fn all_is_done_in_all_contexts() {
+        let mut done = Vec::new();
+        for op in (0..20).flat_map(|seed| Generator::new(seed, 2).sequence(300)) {
+            if let Op::Timer { act, context, .. } = op {
+                let what = (discriminant(&act), context.prog, context.irqs_off);
+                if !done.contains(&what) {
+                    done.push(what);
+                }
+            }
+        }
+        assert_eq!(done.len(), 5 * PROGS.len() * 2);
+    }
+
+    #[test]
+    fn armed_timers_are_pushed() {
+        let mut pushes = 0;
+        for seed in 0..20 {
+            let ops = Generator::new(seed, 2).sequence(300);
+            for pair in ops.windows(2) {
+                let [first, second] = [pair[0], pair[1]].map(|op| match op {
+                    Op::Timer {
+                        slot,
+                        act:
+                            Act::Start {
+                                when: When::Relative(nsecs),
+                                bad: false,
+                                ..
+                            },
+                        ..
+                    } => Some((slot, nsecs)),
+                    _ => None,
+                });
+                if let (Some((slot, soon)), Some((same, later))) = (first, second) {
+                    pushes += u32::from(slot == same && soon < later);
+                }
+            }
+        }
+        assert!(pushes > 100, "{pushes}");
     }
 
     #[test]

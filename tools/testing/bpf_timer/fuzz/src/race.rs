@@ -11,11 +11,11 @@ use crate::model::{
 };
 use crate::ops::{
     Act, Action, Context, ElementAct, Generator, Prog, SlotId, Update, When, CLOCKS, MAPS,
-    MAX_LEFT, PROGS, SLOTS,
+    MAX_LEFT, PROGS, SLOTS, SOON,
 };
 use crate::session::{
-    within, CpuIsGone, Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_ETIMEDOUT, SEEN_MORE,
-    SEEN_NO_ELEMENT, SEEN_ONE, SEEN_TIMER,
+    within, Counts, CpuIsGone, Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_ETIMEDOUT,
+    SEEN_MORE, SEEN_NO_ELEMENT, SEEN_ONE, SEEN_TIMER,
 };
 use anyhow::{anyhow, Result};
 use fastrand::Rng;
@@ -33,6 +33,12 @@ struct Race<'a> {
     host: &'a Host<'a>,
     session: &'a Session,
     slots: Vec<SlotId>,
+    /// No timer is started for far off, so that none is armed when they have had time to fire.
+    soon: bool,
+    /// Elements stay as they are, so that what is cancelled is what was started.
+    stable: bool,
+    /// One timer is started, and its callback set and dropped, all the time.
+    quarrel: bool,
     runs: [AtomicU64; PROGS.len()],
     stop: AtomicBool,
     difference: Mutex<Option<String>>,
@@ -64,10 +70,15 @@ fn run_case(
     rng.shuffle(&mut slots);
     slots.truncate(rng.usize(2..=4));
 
+    let (soon, stable) = (rng.u32(..4) == 0, rng.u32(..3) == 0);
     let race = Race {
         host,
         session: &session,
         slots,
+        soon,
+        stable,
+        // Its starts are for never.
+        quarrel: stable && !soon && rng.bool(),
         runs: Default::default(),
         stop: AtomicBool::new(false),
         difference: Mutex::new(None),
@@ -81,9 +92,12 @@ fn run_case(
     let runs = race.runs.map(AtomicU64::into_inner);
 
     what = match what {
-        None => check_end(host, &session, runs, tally)?,
+        None => check_end(host, &session, soon, runs, tally)?,
         what => what,
     };
+    if stable && host.implementation == Implementation::Rust {
+        what = what.or(session.shared.undone().map(str::to_owned));
+    }
     session.empty();
     drop(session);
     let what = what.or_else(|| ids.wait_until_gone(host.patience).err());
@@ -174,13 +188,24 @@ impl Race<'_> {
                 // An interrupt needs its CPU.
                 context.prog = Prog::SyscallA;
             }
+            if self.quarrel && done > 10 {
+                self.act(self.slots[0], quarrel(&mut rng), context)?;
+                continue;
+            }
             match rng.u32(..20) {
-                0 if !context.prog.interrupts() => {
+                0 if !context.prog.interrupts() && !self.stable => {
                     let act = in_program(generator.element_act(slot.map()));
                     self.element(slot, act, context)?;
                 }
                 1..=4 => self.arm(slot, context)?,
-                _ => self.act(slot, generator.act(), context)?,
+                5..=7 => self.push(slot, &mut rng, context)?,
+                _ => {
+                    let act = match generator.act() {
+                        Act::Start { .. } if self.soon => generator.start_soon(),
+                        act => act,
+                    };
+                    self.act(slot, act, context)?;
+                }
             }
         }
         Ok(count as u64)
@@ -207,37 +232,34 @@ impl Race<'_> {
             .try_for_each(|act| self.act(slot, act, context))
     }
 
+    /// Starts a timer for later and later. It comes only if nobody starts it again for a while.
+    fn push(&self, slot: SlotId, rng: &mut Rng, context: Context) -> Result<()> {
+        for nsecs in (1..=rng.u64(2..=6)).map(|i| i * 50_000) {
+            let start = Act::Start {
+                when: When::Relative(nsecs),
+                pin: false,
+                bad: false,
+            };
+            self.act(slot, start, context)?;
+        }
+        Ok(())
+    }
+
     fn act(&self, slot: SlotId, act: Act, context: Context) -> Result<()> {
         self.runs[context.prog as usize].fetch_add(1, Relaxed);
         let ret = match self.session.act(slot, act, 1, context, Role::Alone) {
             Err(err) if err.is::<CpuIsGone>() => return Ok(()),
             ret => ret?,
         };
-        if !self.may_return(act, context, ret) {
+        let Host {
+            implementation,
+            init_in_nmi,
+            ..
+        } = *self.host;
+        if !may_return(implementation, init_in_nmi, act, context, ret) {
             self.differ(format!("{slot}: {act} {context} returned {ret}"));
         }
         Ok(())
-    }
-
-    fn may_return(&self, act: Act, context: Context, ret: i64) -> bool {
-        let deferred = context.is_deferred();
-        let c = self.host.implementation == Implementation::C;
-        let may = match act {
-            Act::Init { flags } if !CLOCKS.contains(&flags) => vec![-EINVAL],
-            Act::Start { bad: true, .. } => vec![-EINVAL],
-            Act::Init { .. } if context.prog == Prog::Nmi && !self.host.init_in_nmi => {
-                vec![-EBUSY, -EOPNOTSUPP]
-            }
-            Act::Init { .. } => vec![0, -EBUSY, -ENOMEM, -ENOENT],
-            Act::SetCallback { .. } => vec![0, -EINVAL, -ENOENT],
-            Act::Start { .. } => vec![0, -EINVAL, -ENOENT],
-            Act::Cancel if deferred => vec![-EOPNOTSUPP],
-            Act::Cancel => vec![0, 1, -EINVAL],
-            Act::CancelAsync if deferred => vec![-ECANCELED, -EINVAL, -ENOENT],
-            Act::CancelAsync => vec![0, 1, -1, -EINVAL, -ENOENT],
-        };
-        // H5
-        ret == NO_ELEMENT || may.contains(&ret) || c && deferred && ret == -ENOMEM
     }
 
     fn element(&self, slot: SlotId, act: ElementAct, context: Context) -> Result<()> {
@@ -276,7 +298,10 @@ impl Race<'_> {
 
         while !self.stop.load(Relaxed) {
             let slot = self.slot(&mut rng);
-            let act = generator.element_act(slot.map());
+            let act = match generator.element_act(slot.map()) {
+                _ if self.stable => ElementAct::Lookup,
+                act => act,
+            };
             let session = self.session;
             let ret = match act {
                 ElementAct::Delete => session.delete(slot),
@@ -285,12 +310,64 @@ impl Race<'_> {
                 ElementAct::LookupAndDelete => session.lookup_and_delete(slot),
             };
             self.check_element(slot, act, ret);
-            let action = Action::random(&mut rng);
+            let action = match Action::random(&mut rng) {
+                action if self.stable && action.changes_elements() => Action::CancelSelf,
+                Action::Restart { .. } if self.soon => Action::Restart { soon: true },
+                Action::StartOther { other, .. } if self.soon => {
+                    Action::StartOther { other, soon: true }
+                }
+                action => action,
+            };
             session.shared.behave(slot, action, rng.u32(0..=MAX_LEFT));
             thread::sleep(Duration::from_micros(rng.u64(0..5000)));
             done += 1;
         }
         Ok(done)
+    }
+}
+
+/// Whether an operation of a program can return that at all.
+fn may_return(
+    implementation: Implementation,
+    init_in_nmi: bool,
+    act: Act,
+    context: Context,
+    ret: i64,
+) -> bool {
+    let deferred = context.is_deferred();
+    let c = implementation == Implementation::C;
+    let may = match act {
+        Act::Init { flags } if !CLOCKS.contains(&flags) => vec![-EINVAL],
+        Act::Start { bad: true, .. } => vec![-EINVAL],
+        Act::Init { .. } if context.prog == Prog::Nmi && !init_in_nmi => {
+            vec![-EBUSY, -EOPNOTSUPP]
+        }
+        Act::Init { .. } => vec![0, -EBUSY, -ENOMEM, -ENOENT],
+        Act::SetCallback { .. } => vec![0, -EINVAL, -ENOENT],
+        Act::Start { .. } => vec![0, -EINVAL, -ENOENT],
+        Act::Cancel if deferred && c => vec![-EOPNOTSUPP],
+        // It has interrupted the callback.
+        Act::Cancel if context.prog == Prog::Hardirq => {
+            vec![0, 1, -EINVAL, -EBUSY, -EDEADLK]
+        }
+        Act::Cancel if deferred => vec![0, 1, -EINVAL, -EBUSY],
+        Act::Cancel => vec![0, 1, -EINVAL],
+        Act::CancelAsync if deferred => vec![-ECANCELED, -EINVAL, -ENOENT],
+        Act::CancelAsync => vec![0, 1, -1, -EINVAL, -ENOENT],
+    };
+    // H5
+    ret == NO_ELEMENT || may.contains(&ret) || c && deferred && ret == -ENOMEM
+}
+
+fn quarrel(rng: &mut Rng) -> Act {
+    match rng.u32(..6) {
+        0 => Act::SetCallback { second: true },
+        1 | 2 => Act::Cancel,
+        _ => Act::Start {
+            when: When::Relative(u64::MAX),
+            pin: false,
+            bad: false,
+        },
     }
 }
 
@@ -306,46 +383,90 @@ fn in_program(act: ElementAct) -> ElementAct {
 fn check_end(
     host: &Host<'_>,
     session: &Session,
+    soon: bool,
     mut runs: [u64; PROGS.len()],
     tally: &mut Tally,
 ) -> Result<Option<String>> {
     let shared = &session.shared;
     shared.stop_actions();
     host.cpus.let_callbacks_end()?;
+    if soon {
+        let_all_fire(host)?;
+    }
 
     // Nothing fires once it is cancelled, and nobody starts it any more.
-    let context = Context {
-        prog: Prog::SyscallA,
-        cpu: 0,
-        irqs_off: false,
-    };
     move_to(0)?;
+    let mut runs_still = false;
     for slot in (0..SLOTS).map(SlotId) {
+        let context = Context {
+            prog: Prog::SyscallA,
+            cpu: 0,
+            // In C, it is refused.
+            irqs_off: slot.0 % 2 == 1 && host.implementation == Implementation::Rust,
+        };
         runs[context.prog as usize] += 1;
         let ret = session.act(slot, Act::Cancel, 1, context, Role::Alone)?;
-        if ![0, 1, -EINVAL, NO_ELEMENT].contains(&ret) {
+        runs_still |= ret == -EBUSY;
+        if soon && ret == 1 {
+            return Ok(Some(format!("{slot} is due and did not fire")));
+        }
+        let busy = ret == -EBUSY && context.irqs_off;
+        if ![0, 1, -EINVAL, NO_ELEMENT].contains(&ret) && !busy {
             return Ok(Some(format!("{slot}: the last cancel returned {ret}")));
         }
     }
-    let before = MAPS.map(|map| shared.counts(map).1);
+    if runs_still {
+        host.cpus.let_callbacks_end()?;
+    }
+    let before = MAPS.map(|map| shared.counts(map));
     thread::sleep(Duration::from_millis(5));
     host.cpus.let_callbacks_end()?;
     for (map, before) in MAPS.into_iter().zip(before) {
-        let (started, fired) = shared.counts(map);
-        tally.firings += fired;
-        if fired != before {
-            return Ok(Some(format!(
-                "{map:?}: {} fired after they were cancelled",
-                fired - before
-            )));
-        }
-        if fired > started {
-            return Ok(Some(format!(
-                "{map:?}: started {started} times, and fired {fired} times"
-            )));
+        let counts = shared.counts(map);
+        tally.firings += counts.fired;
+        if let Some(what) = check_counts(host.implementation, before, counts) {
+            return Ok(Some(format!("{map:?}: {what}")));
         }
     }
     Ok(check_results(session).or(check_run_counts(host, session, runs)?))
+}
+
+/// Waits until all have fired that nobody starts any more. Their CPUs may be away for a while, and
+/// drains may pause.
+fn let_all_fire(host: &Host<'_>) -> Result<()> {
+    thread::sleep(Duration::from_nanos(SOON));
+    for _ in 0..10 {
+        host.cpus.let_callbacks_end()?;
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// What is wrong with the counts of a map, before and after some time without operations.
+///
+/// A start is for one callback at most, or for one cancellation that returns 1. In C, both may
+/// be for the same, since a deferred start is armed late.
+fn check_counts(implementation: Implementation, before: Counts, now: Counts) -> Option<String> {
+    let Counts {
+        started,
+        cancelled,
+        fired,
+    } = now;
+
+    if fired != before.fired {
+        let late = fired - before.fired;
+        return Some(format!("{late} fired after they were cancelled"));
+    }
+    let cancelled = match implementation {
+        Implementation::Rust => cancelled,
+        Implementation::C => 0,
+    };
+    if fired + cancelled > started {
+        return Some(format!(
+            "started {started} times, cancelled {cancelled} times, and fired {fired} times"
+        ));
+    }
+    None
 }
 
 /// What the callbacks' operations have returned.
@@ -438,4 +559,53 @@ fn check_run_counts(
         )));
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Implementation::{Rust, C};
+
+    #[test]
+    fn each_start_is_for_one_outcome() {
+        let counts = |started, cancelled, fired| Counts {
+            started,
+            cancelled,
+            fired,
+        };
+        let is_right = |implementation, now| check_counts(implementation, now, now).is_none();
+        assert!(is_right(Rust, counts(3, 1, 2)));
+        assert!(is_right(Rust, counts(3, 0, 0)));
+        assert!(!is_right(Rust, counts(3, 2, 2)));
+        assert!(is_right(C, counts(3, 2, 2)));
+        assert!(!is_right(C, counts(3, 0, 4)));
+        assert!(check_counts(Rust, counts(3, 1, 1), counts(3, 1, 2)).is_some());
+    }
+
+    #[test]
+    fn cancel_may_return_what_its_context_can_cause() {
+        let may = |implementation, prog, irqs_off| {
+            let context = Context {
+                prog,
+                cpu: 0,
+                irqs_off,
+            };
+            let all = [0, 1, -1, -EINVAL, -EBUSY, -EDEADLK, -EOPNOTSUPP];
+            let may = all.map(|ret| {
+                (
+                    ret,
+                    may_return(implementation, true, Act::Cancel, context, ret),
+                )
+            });
+            let may = may.into_iter().filter(|(_, may)| *may);
+            may.map(|(ret, _)| ret).collect::<Vec<_>>()
+        };
+        assert_eq!(may(Rust, Prog::Tc, false), [0, 1, -EINVAL]);
+        assert_eq!(may(Rust, Prog::Tc, true), [0, 1, -EINVAL, -EBUSY]);
+        assert_eq!(may(Rust, Prog::Nmi, false), [0, 1, -EINVAL, -EBUSY]);
+        let in_hardirq = [0, 1, -EINVAL, -EBUSY, -EDEADLK];
+        assert_eq!(may(Rust, Prog::Hardirq, false), in_hardirq);
+        assert_eq!(may(C, Prog::Tc, false), [0, 1, -EINVAL]);
+        assert_eq!(may(C, Prog::Nmi, false), [-EOPNOTSUPP]);
+    }
 }

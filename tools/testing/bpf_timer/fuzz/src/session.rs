@@ -118,10 +118,25 @@ impl Shared {
         set_shared!(self, 1, quiet);
     }
 
-    /// How often timers of a map were started, and fired.
-    pub fn counts(&self, map: Map) -> (u64, u64) {
+    /// How often timers of a map were started, cancelled while they were armed, and fired.
+    pub fn counts(&self, map: Map) -> Counts {
         let map = map as usize;
-        (shared!(self, started[map]), shared!(self, fired[map]))
+        Counts {
+            started: shared!(self, started[map]),
+            cancelled: shared!(self, cancelled[map]),
+            fired: shared!(self, fired[map]),
+        }
+    }
+
+    /// What has undone a cancellation that did not fail, if something has.
+    pub fn undone(&self) -> Option<&'static str> {
+        if shared!(self, late) > 0 {
+            return Some("a callback ran after its timer was cancelled, and before another start");
+        }
+        if shared!(self, without) > 0 {
+            return Some("a timer was armed after its callback was dropped, and not set again");
+        }
+        None
     }
 
     /// How often the callbacks of a program were counted.
@@ -178,6 +193,14 @@ impl Drop for Shared {
         // SAFETY: Mapped by us with that size, and not used from here on.
         let _ = unsafe { munmap(self.memory.cast::<c_void>(), size_of::<fuzz_shared>()) };
     }
+}
+
+/// What became of the timers of a map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    pub started: u64,
+    pub cancelled: u64,
+    pub fired: u64,
 }
 
 /// How two operations at once take turns; as `enum fuzz_role`.

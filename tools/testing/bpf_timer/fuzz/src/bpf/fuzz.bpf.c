@@ -107,21 +107,77 @@ static bool reached(__u32 stage, __u64 nsecs)
 	return false;
 }
 
+/* Starts of a slot's timer, for who wants to know of all that may be under way. */
+static __always_inline long start(__u32 slot, struct bpf_timer *timer, __u64 nsecs, __u64 flags)
+{
+	long ret;
+
+	if (slot >= FUZZ_SLOTS)
+		return bpf_timer_start(timer, nsecs, flags);
+	__sync_fetch_and_add(&shared.begun[slot], 1);
+	ret = bpf_timer_start(timer, nsecs, flags);
+	__sync_fetch_and_add(&shared.ended[slot], 1);
+	return ret;
+}
+
+/*
+ * Cancels. If that has not failed, the callback does not run, and does not begin before the
+ * next start. Nothing is known if a start was under way, which may come later. x86 keeps loads
+ * in order, and stores.
+ */
+static __always_inline long cancel(__u32 slot, struct bpf_timer *timer, bool async)
+{
+	__u32 ended, begun, sets_ended, sets, dropped;
+	long ret;
+
+	if (slot >= FUZZ_SLOTS)
+		return 0;
+	ended = *(volatile __u32 *)&shared.ended[slot];
+	begun = *(volatile __u32 *)&shared.begun[slot];
+	dropped = *(volatile __u32 *)&shared.dropped[slot];
+	sets_ended = *(volatile __u32 *)&shared.sets_ended[slot];
+	sets = *(volatile __u32 *)&shared.sets_begun[slot];
+	ret = async ? bpf_timer_cancel_async(timer) : bpf_timer_cancel(timer);
+	/*
+	 * What has no callback cannot be started. A start under way may have found the callback
+	 * before it was dropped, and then be cancelled.
+	 */
+	if (ret == 1 && dropped == sets + 1 && sets_ended == sets && ended == begun &&
+	    *(volatile __u32 *)&shared.begun[slot] == begun &&
+	    *(volatile __u32 *)&shared.sets_begun[slot] == sets)
+		__sync_fetch_and_add(&shared.without, 1);
+	if (!async && (ret == 0 || ret == 1) && sets_ended == sets)
+		*(volatile __u32 *)&shared.dropped[slot] = sets + 1;
+	if ((ret != 0 && ret != 1) || ended != begun)
+		return ret;
+	*(volatile __u32 *)&shared.stopped[slot] = begun + 1;
+	/* A start that has begun since then may have led to a callback. */
+	if (*(volatile __u32 *)&shared.running[slot] &&
+	    *(volatile __u32 *)&shared.begun[slot] == begun)
+		__sync_fetch_and_add(&shared.late, 1);
+	return ret;
+}
+
+static __always_inline void note_begin(__u32 slot)
+{
+	__u32 stopped = *(volatile __u32 *)&shared.stopped[slot];
+
+	if (stopped && stopped == *(volatile __u32 *)&shared.begun[slot] + 1)
+		__sync_fetch_and_add(&shared.late, 1);
+	__sync_fetch_and_add(&shared.running[slot], 1);
+}
+
 /*
  * Callbacks. What is not static is verified once, and not once more for each
  * callback, which would be most of the time that a case takes.
  */
 
-static __noinline long act_on_other(struct bpf_timer *timer, __u32 action, __u64 nsecs)
+static __noinline long act_on_other(struct bpf_timer *timer, __u32 slot, __u32 action,
+				    __u64 nsecs)
 {
-	switch (action) {
-	case FUZZ_START_OTHER:
-		return bpf_timer_start(timer, nsecs, 0);
-	case FUZZ_CANCEL_OTHER:
-		return bpf_timer_cancel(timer);
-	default:
-		return bpf_timer_cancel_async(timer);
-	}
+	if (action == FUZZ_START_OTHER)
+		return start(slot, timer, nsecs, 0);
+	return cancel(slot, timer, action == FUZZ_CANCEL_ASYNC_OTHER);
 }
 
 __noinline long find_other(__u32 action, __u32 map, __u32 key, __u64 nsecs)
@@ -135,17 +191,19 @@ __noinline long find_other(__u32 action, __u32 map, __u32 key, __u64 nsecs)
 		other = bpf_map_lookup_elem(&array, &key);
 	else
 		other = bpf_map_lookup_elem(&hash, &key);
-	return other ? act_on_other(&other->timer, action, nsecs) : FUZZ_NO_ELEMENT;
+	if (!other)
+		return FUZZ_NO_ELEMENT;
+	return act_on_other(&other->timer, map * FUZZ_KEYS + key, action, nsecs);
 }
 
-static __always_inline long act(void *map, __u32 key, struct bpf_timer *timer,
+static __always_inline long act(void *map, __u32 key, __u32 slot, struct bpf_timer *timer,
 				struct fuzz_behaviour *to_do)
 {
 	struct locked_elem new = {};
 
 	switch (to_do->action) {
 	case FUZZ_RESTART:
-		return bpf_timer_start(timer, to_do->nsecs, 0);
+		return start(slot, timer, to_do->nsecs, 0);
 	case FUZZ_CANCEL_SELF:
 		return bpf_timer_cancel(timer);
 	case FUZZ_CANCEL_ASYNC_SELF:
@@ -180,7 +238,13 @@ __noinline int log_event(__u32 slot, __u32 callback, __u32 action, long ret)
 	return 0;
 }
 
-/* Of a start, @map2 is the map of what was started. */
+static __always_inline bool is_cancel(__u32 action)
+{
+	return action == FUZZ_CANCEL_SELF || action == FUZZ_CANCEL_ASYNC_SELF ||
+	       action == FUZZ_CANCEL_OTHER || action == FUZZ_CANCEL_ASYNC_OTHER;
+}
+
+/* @map2 is the map of what was started or cancelled. */
 __noinline int count_event(__u32 map, __u32 callback, __u32 action, long ret, __u32 map2)
 {
 	__u32 bit = FUZZ_SEEN_MORE;
@@ -202,6 +266,8 @@ __noinline int count_event(__u32 map, __u32 callback, __u32 action, long ret, __
 		return 0;
 	if ((action == FUZZ_RESTART || action == FUZZ_START_OTHER) && !ret)
 		__sync_fetch_and_add(&shared.started[map2], 1);
+	if (is_cancel(action) && ret == 1)
+		__sync_fetch_and_add(&shared.cancelled[map2], 1);
 	__sync_fetch_and_add(&shared.fired[map], 1);
 	__sync_fetch_and_add(&shared.fired_of[callback], 1);
 	__sync_fetch_and_or(&shared.seen[action], 1ULL << bit);
@@ -218,18 +284,22 @@ static __noinline int fire(void *map, __u32 key, struct bpf_timer *timer, __u32 
 
 	if (key >= FUZZ_KEYS || slot >= FUZZ_SLOTS)
 		return 0;
+	note_begin(slot);
 	behaviour = &shared.behaviours[slot];
 	/* Two may count down at once, to below zero. */
 	if (behaviour->left && behaviour->left <= FUZZ_LEFT && !shared.quiet) {
 		to_do = *behaviour;
 		behaviour->left--;
-		ret = act(map, key, timer, &to_do);
+		ret = act(map, key, slot, timer, &to_do);
 	}
 	if (!shared.counting)
-		return log_event(slot, callback, to_do.action, ret);
-	if (to_do.action == FUZZ_START_OTHER)
-		return count_event(map_index, callback, to_do.action, ret, to_do.other_map);
-	return count_event(map_index, callback, to_do.action, ret, map_index);
+		log_event(slot, callback, to_do.action, ret);
+	else if (to_do.action >= FUZZ_START_OTHER)
+		count_event(map_index, callback, to_do.action, ret, to_do.other_map);
+	else
+		count_event(map_index, callback, to_do.action, ret, map_index);
+	__sync_fetch_and_sub(&shared.running[slot], 1);
+	return 0;
 }
 
 /* Operations. */
@@ -244,25 +314,34 @@ static __always_inline void *inner_map(void)
 static __always_inline long act_on_timer(struct fuzz_op *op, void *map, struct bpf_timer *timer,
 					 void *first, void *second)
 {
+	__u32 slot = op->map * FUZZ_KEYS + op->key;
 	long ret;
 
 	switch (op->kind) {
 	case FUZZ_INIT:
 		return bpf_timer_init(timer, map, op->arg);
 	case FUZZ_SET_CALLBACK:
+		if (slot >= FUZZ_SLOTS)
+			return 0;
+		__sync_fetch_and_add(&shared.sets_begun[slot], 1);
 		if (op->arg)
-			return bpf_timer_set_callback(timer, second);
-		return bpf_timer_set_callback(timer, first);
+			ret = bpf_timer_set_callback(timer, second);
+		else
+			ret = bpf_timer_set_callback(timer, first);
+		__sync_fetch_and_add(&shared.sets_ended[slot], 1);
+		return ret;
 	case FUZZ_START:
-		ret = bpf_timer_start(timer, op->arg, op->flags);
+		ret = start(slot, timer, op->arg, op->flags);
 		if (!ret && shared.counting && op->map < FUZZ_MAPS)
 			__sync_fetch_and_add(&shared.started[op->map], 1);
 		return ret;
-	case FUZZ_CANCEL:
-		return bpf_timer_cancel(timer);
 	default:
-		return bpf_timer_cancel_async(timer);
+		ret = cancel(slot, timer, op->kind == FUZZ_CANCEL_ASYNC);
+		break;
 	}
+	if (ret == 1 && shared.counting && op->map < FUZZ_MAPS)
+		__sync_fetch_and_add(&shared.cancelled[op->map], 1);
+	return ret;
 }
 
 #define CALLBACK(_prog, _map, _index, _value, _which)				\

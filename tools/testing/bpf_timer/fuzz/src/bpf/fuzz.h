@@ -105,10 +105,24 @@ struct fuzz_shared {
 	__u32 logged;
 	struct fuzz_event events[FUZZ_EVENTS];
 
+	/* Starts of a slot's timer that have begun, and that have ended. */
+	__u32 begun[FUZZ_SLOTS];
+	__u32 ended[FUZZ_SLOTS];
+	/* One more than what had begun and ended before what stopped the timer. */
+	__u32 stopped[FUZZ_SLOTS];
+	__u32 running[FUZZ_SLOTS];	/* callbacks */
+	/* The same of what sets the callback, and of what drops it. */
+	__u32 sets_begun[FUZZ_SLOTS];
+	__u32 sets_ended[FUZZ_SLOTS];
+	__u32 dropped[FUZZ_SLOTS];
+	__u32 without;			/* timers that were armed without a callback */
+	__u32 late;			/* callbacks that ran on a stopped timer */
+
 	/* Several threads at once: counted instead of logged. */
 	__u32 counting;
 	__u32 quiet;			/* no actions any more */
 	__u64 started[FUZZ_MAPS];
+	__u64 cancelled[FUZZ_MAPS];	/* what returned 1 */
 	__u64 fired[FUZZ_MAPS];
 	__u64 fired_of[2 * FUZZ_PROGS];	/* by callback */
 	__u64 seen[FUZZ_ACTIONS];	/* results, a bit each */
