@@ -215,7 +215,7 @@ inline fit(most)
 #else
 		:: w == NONE -> take_out(0)
 #endif
-		:: else -> armed[c] = true; expires[c] = w
+		:: else -> armed[c] = true; expires[c] = w; kept = false
 		fi
 #ifdef NO_LOOK
 		; break
