@@ -22,8 +22,8 @@
 //! last sees what the other wrote to the word; or the other's exchange comes after that look, and
 //! then the other's look sees the act. Either way, somebody acts on the last word.
 //!
-//! From the act to the look, interrupts are off. Else, who has armed an alarm for a time that is
-//! not wanted any more could be preempted for as long as it takes, and the other would be late.
+//! From the act to the look, interrupts are off. Otherwise a task that armed the alarm for an
+//! outdated time could be preempted before its look, and the newer start would be late.
 //!
 //! # Pushing back
 //!
@@ -87,8 +87,7 @@ impl By {
     #[inline]
     fn must_act(self, word: Word) -> bool {
         let must = match self {
-            By::Start => word.is_pinned() || DynHrTimer::<Timer>::start_is_traced(),
-            By::Drain => word.is_pinned() || DynHrTimer::<Timer>::start_is_traced(),
+            By::Start | By::Drain => word.is_pinned() || DynHrTimer::<Timer>::start_is_traced(),
             By::Other => false,
         };
 
@@ -178,7 +177,7 @@ impl Timer {
             let now = self.word.load();
 
             // What could not be taken out is harmless: its expiry looks at the word, or has.
-            if now == word || self.fits(now) || !done && now.wanted().is_none() {
+            if now == word || self.fits(now) || (!done && now.wanted().is_none()) {
                 return;
             }
         }

@@ -121,17 +121,16 @@ impl CallbackCell {
         Ok(())
     }
 
-    /// Drops the callback and the reference to its program; returns whether there was one. If so,
-    /// that is ordered before what follows. Callable in any context.
+    /// Drops the callback and the reference to its program; comes before what follows. Callable in
+    /// any context.
     #[inline]
-    pub(crate) fn clear(&self) -> bool {
+    pub(crate) fn clear(&self) {
         // Nothing to write, as in `set()`.
-        let is_set = !self.prog.load(Relaxed).is_null() || !self.code.load(Relaxed).is_null();
-
-        if is_set {
+        // Acquire: what follows comes after, as it does after the barrier in `replace()`. Pairs
+        // with the store there, of another who has dropped the callback.
+        if !self.prog.load(Acquire).is_null() || !self.code.load(Acquire).is_null() {
             self.clear_other();
         }
-        is_set
     }
 
     #[inline(never)]

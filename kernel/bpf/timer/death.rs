@@ -44,7 +44,7 @@ impl Detached {
     ///
     /// # Safety
     ///
-    /// As for [`Timer::new`].
+    /// `value` must be the value of an element of `map`, with the slot that the timer is for.
     pub(crate) unsafe fn new(map: &Map, value: *mut c_void, clock: ClockId) -> Result<Self> {
         // INVARIANT: The boxes own initialized timers.
         // CAST: A `WallTimer` begins with its timer.

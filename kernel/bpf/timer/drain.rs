@@ -76,10 +76,11 @@ unsafe impl LlistItem for Queued {
 impl Queued {
     /// Makes the alarms of a timer fit, or buries it.
     fn process(self) {
-        // From where the word does not say `QUEUED` any more, a timer that is alive may be killed
-        // and buried by others, who free it after a grace period.
+        // When the word does not say `QUEUED` any more, others may kill and bury a timer that is
+        // alive. They free it after a grace period of Tasks Trace RCU, which implies one of RCU.
         let _reader = rcu::read_lock();
-        // SAFETY: By the type invariants the timer is valid.
+        // SAFETY: By the type invariants the timer is valid until the word does not say `QUEUED`,
+        // and from then on because of `_reader`.
         let timer = unsafe { self.0.as_ref() };
 
         if timer.word.clear_queued().is_dead() {

@@ -11,7 +11,11 @@ use crate::{
         Start, //
     },
     trace,
-    word::WantedWord, //
+    word::{
+        WantedWord,
+        Wish,
+        Word, //
+    }, //
 };
 
 use kernel::{
@@ -126,12 +130,12 @@ pub(crate) fn must_defer() -> bool {
 }
 
 impl Timer {
-    /// Returns an initializer for a timer that is stopped and has no callback; not for the
-    /// real-time clock.
+    /// Returns an initializer for a timer that is stopped and has no callback.
     ///
     /// # Safety
     ///
-    /// `value` must be the value of an element of `map`, with the slot that the timer is for.
+    /// - `value` must be the value of an element of `map`, with the slot that the timer is for.
+    /// - `clock` must not be the real-time one.
     pub(crate) unsafe fn new(
         map: &Map,
         value: *mut c_void,
@@ -291,8 +295,9 @@ impl Timer {
         let wish = start.wish(self.clock(), ClockId::now);
 
         self.word.want(wish)?;
-        if !self.callback.is_set() && self.word.take_back(wish.time) {
-            return self.start_cancelled();
+        if !self.callback.is_set() && !self.keeps(wish) {
+            self.fit(By::Other);
+            return Err(EINVAL);
         }
         Ok(self.fit(By::Start))
     }
@@ -310,33 +315,45 @@ impl Timer {
         let wish = start.wish(self.clock(), ClockId::now_fast);
 
         self.word.want(wish)?;
-        if !self.callback.is_set() && self.word.take_back(wish.time) {
-            return self.start_cancelled();
+        if !self.callback.is_set() && !self.keeps(wish) {
+            self.fit_or_post(By::Other);
+            return Err(EINVAL);
         }
         Ok(self.fit_or_post(By::Start))
     }
 
-    /// Ends a start that a cancellation has overtaken, which has dropped the callback meanwhile.
+    /// Takes a start back whose callback a cancellation has dropped meanwhile. Returns false if it
+    /// did; the start has failed then.
     #[cold]
-    fn start_cancelled(&self) -> Result<bool> {
-        if must_defer() {
-            self.fit_or_post(By::Other);
-        } else {
-            self.fit(By::Other);
+    fn keeps(&self, wish: Wish) -> bool {
+        loop {
+            // If somebody else has taken the time, that came after the start.
+            if !self.word.take_back(wish.time) {
+                return true;
+            }
+            if !self.callback.is_set() {
+                return false;
+            }
+            // A callback was set since, and the time may be that of another start.
+            if self.word.want(wish).is_err() || self.callback.is_set() {
+                return true;
+            }
         }
-        Err(EINVAL)
     }
 
-    /// Drops the callback, for a cancellation that has taken the time. Returns whether the timer
-    /// was armed meanwhile.
+    /// Drops the callback, for a cancellation that has taken the time. Takes the time again, and
+    /// returns what the word was before that.
     ///
-    /// Not before the time is taken: the expiry could take that, and find no callback.
+    /// A start that found the callback before it was dropped may change the word after the time was
+    /// taken. Either this sees the start, or the start sees that there is no callback any more. An
+    /// expiry may have begun to call for such a start. The time has to be taken before the callback
+    /// is dropped: else the expiry could take the time, and find no callback.
     #[inline]
-    fn drop_callback(&self) -> bool {
-        // A start that has found the callback before may change the word after it was taken. Either
-        // this sees the start, or the start sees that there is no callback any more. Pairs with the
-        // exchange in `WantedWord::want()`, after which the start looks for the callback again.
-        self.callback.clear() && self.word.take().wanted().is_some()
+    fn drop_callback(&self) -> Word {
+        self.callback.clear();
+        // Pairs with the exchange in `WantedWord::want()`, after which the start looks for the
+        // callback again, and with that in `WantedWord::begin_run()`.
+        self.word.take()
     }
 
     /// Cancels the timer and drops its callback; returns whether it was armed. Callable in any
@@ -346,8 +363,8 @@ impl Timer {
     /// return. Where [`must_defer`] says so it does not wait, and fails with [`EBUSY`]; all else is
     /// done then.
     ///
-    /// [`EDEADLK`], with nothing done, where it would wait for itself, or for another callback that
-    /// waits for the one that calls this (R4).
+    /// [`EDEADLK`] where it would wait for itself, or for another callback that waits for the one
+    /// that calls this (R4). Nothing is done then, unless the callback began during the call.
     #[inline]
     pub(crate) fn cancel(&self) -> Result<bool> {
         if trace::cancel_is_on() {
@@ -370,25 +387,29 @@ impl Timer {
         let old = self.word.take_unless_running();
 
         if old.is_running() {
-            return self.cancel_and_wait();
+            return self.cancel_and_wait(false);
         }
-        let armed = self.drop_callback() || old.wanted().is_some();
+        let since = self.drop_callback();
+        let armed = old.wanted().or(since.wanted()).is_some();
 
+        if since.is_running() {
+            return self.cancel_and_wait(armed);
+        }
         self.fit(By::Other);
         Ok(armed)
     }
 
     #[inline(never)]
-    fn cancel_and_wait(&self) -> Result<bool> {
+    fn cancel_and_wait(&self, mut armed: bool) -> Result<bool> {
         CancelWait::scope(self.alarm_ids(), |_| {
-            let mut armed = false;
-
             // The callback may start the timer until it has returned.
             loop {
-                armed |= self.word.take().wanted().is_some();
-                armed |= self.drop_callback();
+                let old = self.word.take();
+                let since = self.drop_callback();
+
+                armed |= old.wanted().or(since.wanted()).is_some();
                 self.fit(By::Other);
-                if !self.word.load().is_running() {
+                if !since.is_running() {
                     return armed;
                 }
                 while self.word.load().is_running() {
@@ -404,13 +425,13 @@ impl Timer {
             return Err(EDEADLK);
         }
         let old = self.word.take();
-        let armed = self.drop_callback() || old.wanted().is_some();
+        let since = self.drop_callback();
 
         self.fit_or_post(By::Other);
-        if old.is_running() {
+        if old.is_running() || since.is_running() {
             return Err(EBUSY);
         }
-        Ok(armed)
+        Ok(old.wanted().or(since.wanted()).is_some())
     }
 
     /// Cancels the timer without waiting, and keeps its callback. Callable in any context.

@@ -49,7 +49,7 @@ impl WallTimer {
     ///
     /// # Safety
     ///
-    /// As for [`Timer::new`].
+    /// `value` must be the value of an element of `map`, with the slot that the timer is for.
     pub(crate) unsafe fn new(map: &Map, value: *mut c_void) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             // SAFETY: By the safety requirement; the timer is that of a `WallTimer`.
