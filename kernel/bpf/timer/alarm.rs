@@ -139,6 +139,14 @@ impl Timer {
         }
     }
 
+    /// Returns whether the alarms fit the word, and `by` need not act nevertheless.
+    #[inline]
+    fn look(&self, by: By) -> bool {
+        let word = self.word.load();
+
+        self.fits(word) && !by.must_act(word)
+    }
+
     /// Takes the alarms out; returns false if one is left, since its expiry runs.
     ///
     /// Not for code that may have interrupted the hrtimer core.
@@ -155,8 +163,7 @@ impl Timer {
     /// but in the drain. Returns whether they did already.
     #[inline]
     pub(crate) fn fit(&self, by: By) -> bool {
-        let word = self.word.load();
-        let fits = self.fits(word) && !by.must_act(word);
+        let fits = self.look(by);
 
         if !fits {
             self.make_fit(by);
@@ -202,8 +209,7 @@ impl Timer {
     /// Leaves it to the drain to make the alarms fit the word, unless they do; for code that may
     /// have interrupted anything. Returns whether they do.
     pub(crate) fn fit_or_post(&self, by: By) -> bool {
-        let word = self.word.load();
-        let fits = self.fits(word) && !by.must_act(word);
+        let fits = self.look(by);
 
         if !fits {
             drain::post(self);

@@ -189,10 +189,10 @@ pub enum TryCancel {
 /// - `EXPIRED` must be as documented.
 /// - The two methods must be inverses of each other and name a field of `Self`, which is aligned.
 /// - After its timer was started, an item must stay where it is and alive, and a module that has
-///   `EXPIRED` must stay loaded, until the timer was
-///   cancelled and the callback does not run any more, as an [`Ok`] of [`DynHrTimer::cancel`] and
-///   the results of [`DynHrTimer::try_to_cancel`] other than [`TryCancel::Running`] tell. Until
-///   then, references to it must be shared ones, since the callback has one, on any CPU.
+///   `EXPIRED` must stay loaded, until the timer was cancelled and the callback does not run any
+///   more, as an [`Ok`] of [`DynHrTimer::cancel`] and the results of
+///   [`DynHrTimer::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, references
+///   to it must be shared ones, since the callback has one, on any CPU.
 pub unsafe trait HasDynHrTimer: Sized {
     /// What the hrtimer core calls: [`expired::<Self>`](expired), or a function that does the same.
     const EXPIRED: unsafe extern "C" fn(*mut bindings::hrtimer) -> bindings::hrtimer_restart;

@@ -176,7 +176,6 @@ static int cancel_in_context(struct elem *vehicle)
 /* Notes what became of a start: it was cancelled, or it was called. */
 static void account(__u64 before)
 {
-	bool runs = spin_until(*(volatile __u64 *)&begun != before, 0);
 	__u64 after, end;
 
 	switch (result) {
@@ -193,7 +192,7 @@ static void account(__u64 before)
 		break;
 	case -EBUSY:
 		returned[BUSY]++;
-		if (!runs && !spin_until(*(volatile __u64 *)&begun != before, MAX_SPIN))
+		if (!spin_until(*(volatile __u64 *)&begun != before, MAX_SPIN))
 			unaccounted++;
 		break;
 	default:
