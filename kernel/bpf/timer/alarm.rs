@@ -10,9 +10,9 @@
 //!
 //! # Look, act, look again
 //!
-//! Whoever has changed the word makes the alarm fit, by [`Timer::fit`], or leaves that to the
-//! [drain](crate::drain), by [`Timer::fit_or_post`]. Nothing else touches an hrtimer of a timer
-//! that is alive.
+//! Whoever has changed the word makes the alarm fit, by [`TimerPtr::fit`], which leaves that to the
+//! [drain](crate::drain) where an hrtimer must not be touched. Nothing else touches an hrtimer of a
+//! timer that is alive.
 //!
 //! - A *look* loads the word, and then whether the alarm is queued, and for when.
 //! - An *act* arms the alarm for the wanted time, or takes it out if there is none.
@@ -34,7 +34,11 @@ mod wall;
 
 use crate::{
     drain,
-    timer::Timer,
+    start::steady,
+    timer::{
+        Timer,
+        TimerPtr, //
+    },
     word::{
         Time,
         Word, //
@@ -42,15 +46,19 @@ use crate::{
 };
 
 use kernel::{
-    interrupt,
+    interrupt::{
+        self,
+        IrqSaved, //
+    },
     sync::barrier::{
         smp_mb,
         Full, //
     },
-    time::hrtimer::dynamic::{
+    time::hrtimer::soft::{
         ClockId,
-        DynHrTimer,
-        DynHrTimerCallback,
+        ItemPtr,
+        SoftHrTimer,
+        SoftHrTimerCallback,
         StartMode,
         TimerId,
         TryCancel, //
@@ -59,187 +67,245 @@ use kernel::{
 
 pub(crate) use wall::WallTimer;
 
-/// Who makes an alarm fit.
+/// For whom the alarms are made to fit.
 #[derive(Copy, Clone, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum For {
     /// The start that has changed the word.
     Start,
-    /// The drain, for a start among others.
+    /// What was left to the drain, a start maybe.
     Drain,
     /// A cancellation or an expiry.
     Other,
 }
 
-impl By {
-    /// How often to act. Other CPUs can make it necessary to act again and again. The drain goes on
-    /// in its next run, so that they cannot keep a CPU (R7).
-    fn most(self) -> u32 {
-        match self {
-            By::Drain => 1,
-            By::Start | By::Other => 2,
-        }
-    }
-
-    /// Whether to act once even if the alarm fits.
+impl For {
+    /// Whether to act once even if the alarms fit.
     ///
     /// A pinned start moves the timer to the CPU that starts it, so only who does the work of that
     /// start heeds the flag. Who traces starts of hrtimers wants to see those of programs.
     #[inline]
     fn must_act(self, word: Word) -> bool {
         let must = match self {
-            By::Start | By::Drain => word.is_pinned() || DynHrTimer::<Timer>::start_is_traced(),
-            By::Other => false,
+            For::Start | For::Drain => word.is_pinned() || SoftHrTimer::<Timer>::start_is_traced(),
+            For::Other => false,
         };
 
         must && word.wanted().is_some()
     }
 }
 
+/// Alarms may be touched here, and interrupts are off.
+struct IrqsOff {
+    _saved: Option<IrqSaved>,
+}
+
+impl IrqsOff {
+    /// Disables interrupts, unless [`must_defer`] says that alarms are left to the drain here.
+    #[inline(always)]
+    fn unless_deferred() -> Option<Self> {
+        // SAFETY: Nothing that is called while there is an `IrqsOff` leaves a guard behind.
+        let saved = unsafe { interrupt::local_irq_save() };
+
+        if saved.were_disabled() || interrupt::in_hardirq() {
+            return None;
+        }
+        Some(Self {
+            _saved: Some(saved),
+        })
+    }
+
+    /// For the drain, which is an interrupt.
+    fn in_drain() -> Self {
+        Self { _saved: None }
+    }
+}
+
+/// What became of the alarms.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// They fitted already.
+    Already,
+    /// They were made to fit.
+    Made,
+    /// They are left to the drain.
+    Posted,
+}
+
 /// Returns whether an alarm is queued for `time` or earlier.
 #[inline]
-fn is_in_time<T: DynHrTimerCallback>(alarm: &DynHrTimer<T>, time: Time) -> bool {
+fn is_in_time<T: SoftHrTimerCallback>(alarm: &SoftHrTimer<T>, time: Time) -> bool {
     alarm.is_queued() && alarm.expires() <= time.nsecs()
 }
 
-impl Timer {
+impl<'a> From<ItemPtr<'a, WallTimer>> for TimerPtr<'a> {
+    #[inline]
+    fn from(wall: ItemPtr<'a, WallTimer>) -> Self {
+        // CAST: The timer is the first field of a `WallTimer`.
+        // SAFETY: It is valid as long as that.
+        unsafe { Self::new(wall.as_non_null().cast()) }
+    }
+}
+
+impl<'a> TimerPtr<'a> {
     /// Returns what else there is if the timer is on the real-time clock.
     #[inline]
-    fn wall(&self) -> Option<&WallTimer> {
+    pub(crate) fn wall(self) -> Option<ItemPtr<'a, WallTimer>> {
         if self.clock() != ClockId::RealTime {
             return None;
         }
-        // CAST: The timer is the first field of a `WallTimer`, by the type invariants.
-        // SAFETY: Which is valid as long as its first field, and by the type invariants what a
-        // reference to that may lead to.
-        Some(unsafe { &*core::ptr::from_ref(self).cast::<WallTimer>() })
+        // CAST: The timer is the first field of a `WallTimer`, by its type invariants.
+        // SAFETY: A `WallTimer` is valid as long as its timer.
+        Some(unsafe { ItemPtr::new(self.as_non_null().cast()) })
     }
 
     /// Returns the clock that the time in a word is on.
     #[inline]
-    pub(crate) fn clock_of(&self, word: Word) -> ClockId {
+    pub(crate) fn clock_of(self, word: Word) -> ClockId {
         match self.clock() {
-            ClockId::RealTime if !word.is_wall() => ClockId::Monotonic,
-            clock => clock,
+            clock if word.is_wall() => clock,
+            clock => steady(clock),
         }
     }
 
     /// Returns whether an alarm is queued.
     #[inline]
-    pub(crate) fn is_any_queued(&self) -> bool {
-        self.hrtimer.is_queued() || self.wall().is_some_and(|wall| wall.wall.is_queued())
+    pub(crate) fn is_any_queued(self) -> bool {
+        self.hrtimer.is_queued() || self.wall().is_some_and(|wall| wall.hrtimer.is_queued())
     }
 
     /// Returns whether the alarms fit a word that was loaded before.
-    #[inline]
-    fn fits(&self, word: Word) -> bool {
-        match (word.wanted(), self.wall()) {
-            (None, _) => !self.is_any_queued(),
-            (Some(time), Some(wall)) if word.is_wall() => is_in_time(&wall.wall, time),
-            (Some(time), _) => is_in_time(&self.hrtimer, time),
+    #[inline(always)]
+    fn fits(self, word: Word) -> bool {
+        let Some(time) = word.wanted() else {
+            return !self.is_any_queued();
+        };
+
+        if word.is_wall() {
+            return self
+                .wall()
+                .is_some_and(|wall| is_in_time(&wall.hrtimer, time));
         }
+        is_in_time(&self.hrtimer, time)
     }
 
-    /// Returns whether the alarms fit the word, and `by` need not act nevertheless.
-    #[inline]
-    fn look(&self, by: By) -> bool {
-        let word = self.word.load();
-
-        self.fits(word) && !by.must_act(word)
+    /// Returns whether the alarms fit a word that was loaded before, and need not be touched
+    /// nevertheless.
+    #[inline(always)]
+    fn may_stay(self, word: Word, whom: For) -> bool {
+        self.fits(word) && !whom.must_act(word)
     }
 
     /// Takes the alarms out; returns false if one is left, since its expiry runs.
     ///
     /// Not for code that may have interrupted the hrtimer core.
-    pub(crate) fn take_out(&self) -> bool {
+    pub(crate) fn take_out(self) -> bool {
         let own = self.hrtimer.try_to_cancel();
         let wall = self
             .wall()
-            .map_or(TryCancel::Inactive, |wall| wall.wall.try_to_cancel());
+            .map_or(TryCancel::Inactive, |wall| wall.hrtimer.try_to_cancel());
 
         own != TryCancel::Running && wall != TryCancel::Running
     }
 
-    /// Makes the alarms fit the word; not where [`must_defer`](crate::timer::must_defer) says so,
-    /// but in the drain. Returns whether they did already.
-    #[inline]
-    pub(crate) fn fit(&self, by: By) -> bool {
-        let fits = self.look(by);
-
-        if !fits {
-            self.make_fit(by);
+    /// Makes the alarms fit the word, which was `word` a moment ago; callable in any context.
+    ///
+    /// If someone has changed the word since, they make the alarms fit, and find what this does.
+    // Inlined, since most callers know what is wanted and for whom.
+    #[inline(always)]
+    pub(crate) fn fit(self, word: Word, whom: For) -> Fit {
+        if self.may_stay(word, whom) {
+            return Fit::Already;
         }
-        fits
+        if let Some(irqs_off) = IrqsOff::unless_deferred() {
+            self.make_fit(word, whom, &irqs_off);
+            return Fit::Made;
+        }
+        drain::post(self);
+        Fit::Posted
     }
 
+    /// Does what [`Self::fit`] does, where a call makes no difference.
     #[inline(never)]
-    fn make_fit(&self, by: By) {
-        let _irqs_off = interrupt::local_interrupt_disable();
+    pub(crate) fn fit_again(self) -> Fit {
+        self.fit(self.word.load(), For::Other)
+    }
 
-        for _ in 0..by.most() {
+    /// Does what [`Self::fit`] does, in the drain.
+    pub(crate) fn fit_in_drain(self, word: Word) {
+        if !self.may_stay(word, For::Drain) {
+            self.make_fit(word, For::Drain, &IrqsOff::in_drain());
+        }
+    }
+
+    /// Acts on a word, and looks whether it has changed meanwhile.
+    #[inline(always)]
+    fn make_fit(self, word: Word, whom: For, irqs_off: &IrqsOff) {
+        let done = self.act(word, whom);
+
+        // The look comes after the act. Pairs with the exchanges of the word.
+        smp_mb(Full);
+        if self.word.load() != word {
+            self.look_again(done, whom, irqs_off);
+        }
+    }
+
+    /// Acts on what the word has become meanwhile, if need be, and leaves the rest to the drain.
+    /// `done` says what [`Self::act`] did.
+    ///
+    /// Other CPUs can make it necessary to act again and again. The drain goes on in its next run,
+    /// so that they cannot keep a CPU (R7); it does not act twice in one run.
+    #[cold]
+    fn look_again(self, mut done: bool, whom: For, _: &IrqsOff) {
+        for may_act in [whom != For::Drain, false] {
             let word = self.word.load();
-            let done = self.act(word, by);
-
-            // The look comes after the act. Pairs with the exchanges of the word.
-            smp_mb(Full);
-            let now = self.word.load();
 
             // What could not be taken out is harmless: its expiry looks at the word, or has.
-            if now == word || self.fits(now) || (!done && now.wanted().is_none()) {
+            if self.fits(word) || (!done && word.wanted().is_none()) {
                 return;
+            }
+            if may_act {
+                done = self.act(word, whom);
+                // As above.
+                smp_mb(Full);
             }
         }
         drain::post(self);
     }
 
     /// Arms the alarm that a word wants, or takes out all; returns false if one is left.
-    #[inline]
-    fn act(&self, word: Word, by: By) -> bool {
+    #[inline(always)]
+    fn act(self, word: Word, whom: For) -> bool {
         let Some(time) = word.wanted() else {
             return self.take_out();
         };
-        let mode = StartMode::new(true, by != By::Other && word.is_pinned());
+        let mode = StartMode::new(true, whom != For::Other && word.is_pinned());
 
-        match self.wall() {
-            Some(wall) if word.is_wall() => DynHrTimer::start(wall, time.nsecs(), mode),
-            _ => DynHrTimer::start(self, time.nsecs(), mode),
+        if !word.is_wall() {
+            SoftHrTimer::start(self.as_item(), time.nsecs(), mode);
+        } else if let Some(wall) = self.wall() {
+            SoftHrTimer::start(wall, time.nsecs(), mode);
         }
         true
     }
 
-    /// Leaves it to the drain to make the alarms fit the word, unless they do; for code that may
-    /// have interrupted anything. Returns whether they do.
-    pub(crate) fn fit_or_post(&self, by: By) -> bool {
-        let fits = self.look(by);
-
-        if !fits {
-            drain::post(self);
-        }
-        fits
-    }
-
     /// Makes the alarms fit what another expiry may have left to the one that ran the callback.
     #[inline]
-    pub(crate) fn fit_after_run(&self, word: Word) {
+    pub(crate) fn fit_after_run(self, word: Word) {
         // One alarm expires on one CPU at a time.
         if self.wall().is_some() && word.wanted().is_some() {
-            self.fit(By::Other);
+            self.fit_again();
         }
     }
 
     /// Returns whether this CPU is in the expiry of one of the alarms.
-    pub(crate) fn expires_here(&self) -> bool {
-        self.hrtimer.expires_here() || self.wall().is_some_and(|wall| wall.wall.expires_here())
+    pub(crate) fn expires_here(self) -> bool {
+        self.hrtimer.expires_here() || self.wall().is_some_and(|wall| wall.hrtimer.expires_here())
     }
 
-    /// Returns the identities of the alarms: of the only one twice.
-    pub(crate) fn alarm_ids(&self) -> [TimerId; 2] {
+    /// Returns the identities of the alarms. If there is one alarm, both are its identity.
+    pub(crate) fn alarm_ids(self) -> [TimerId; 2] {
         let own = self.hrtimer.id();
 
-        [own, self.wall().map_or(own, |wall| wall.wall.id())]
-    }
-
-    /// Returns whether the timer is in a [`WallTimer`].
-    pub(crate) fn is_in_wall(&self) -> bool {
-        self.wall().is_some()
+        [own, self.wall().map_or(own, |wall| wall.hrtimer.id())]
     }
 }

@@ -12,14 +12,13 @@
 //! (R7); see [`pace`](crate::pace).
 
 use crate::{
-    alarm::By,
-    death::Corpse,
-    links::Links,
+    owner::Queued,
     pace::Pace,
-    timer::Timer, //
+    timer::TimerPtr, //
 };
 
 use kernel::{
+    interrupt,
     irq_work::{
         IrqWork,
         IrqWorkItem, //
@@ -30,66 +29,23 @@ use kernel::{
             ordering::Relaxed,
             Atomic, //
         },
-        llist::{
-            Llist,
-            LlistItem,
-            LlistNode, //
-        },
-        rcu,
+        llist::Llist,
         SetOnce, //
     },
-    time::hrtimer::dynamic::{
+    time::hrtimer::soft::{
         ClockId,
-        DynHrTimer,
-        DynHrTimerCallback,
+        ItemPtr,
+        SoftHrTimer,
+        SoftHrTimerCallback,
         StartMode, //
     },
 };
 
-use core::ptr::NonNull;
-
-/// A timer on a queue, or just taken off it.
-///
-/// # Invariants
-///
-/// No other `Queued` of the timer exists. Either its word says `QUEUED`; or it is dead, and owned
-/// by `self`. Who kills a timer whose word says `QUEUED` leaves it to the drain, so it is valid.
-struct Queued(NonNull<Timer>);
-
-// SAFETY: Timers may be used, and freed, on any CPU.
-unsafe impl Send for Queued {}
-
-// SAFETY: The node is a field of the timer, which by the invariants is valid and on no other queue.
-unsafe impl LlistItem for Queued {
-    fn into_node(self) -> NonNull<LlistNode> {
-        // SAFETY: By the type invariants the timer is valid.
-        unsafe { Links::node_of(self.0) }
-    }
-
-    unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
-        // INVARIANT: What `into_node()` gave up.
-        // SAFETY: The node is that of a timer.
-        Self(unsafe { Links::timer_of_node(node) })
-    }
-}
-
-impl Queued {
-    /// Makes the alarms of a timer fit, or buries it.
-    fn process(self) {
-        // When the word does not say `QUEUED` any more, others may kill and bury a timer that is
-        // alive. They free it after a grace period of Tasks Trace RCU, which implies one of RCU.
-        let _reader = rcu::read_lock();
-        // SAFETY: By the type invariants the timer is valid until the word does not say `QUEUED`,
-        // and from then on because of `_reader`.
-        let timer = unsafe { self.0.as_ref() };
-
-        if timer.word.clear_queued().is_dead() {
-            // SAFETY: The timer is dead, and by the type invariants ours.
-            unsafe { Corpse::from_drain(self.0) }.bury();
-        } else {
-            timer.fit(By::Drain);
-        }
-    }
+/// Returns whether this context may have interrupted the hrtimer core, RCU or a program's
+/// bookkeeping, so that alarms must be left to the drain.
+#[inline]
+pub(crate) fn must_defer() -> bool {
+    interrupt::in_hardirq() || interrupt::irqs_disabled()
 }
 
 /// The queue of a CPU.
@@ -97,9 +53,9 @@ struct Queue {
     timers: Llist<Queued>,
     work: IrqWork<Queue>,
     pace: Pace,
-    /// Whether drains pause, until the alarm ends that.
+    /// Whether drains pause, until `pause` ends that.
     paused: Atomic<bool>,
-    alarm: SetOnce<Pin<KBox<Alarm>>>,
+    pause: SetOnce<Pin<KBox<Pause>>>,
 }
 
 kernel::define_per_cpu! {
@@ -108,7 +64,7 @@ kernel::define_per_cpu! {
         work: IrqWork::new(),
         pace: Pace::new(),
         paused: Atomic::new(false),
-        alarm: SetOnce::new(),
+        pause: SetOnce::new(),
     };
 }
 
@@ -131,7 +87,7 @@ impl IrqWorkItem for Queue {
 impl Queue {
     fn push(&'static self, timer: Queued) {
         // If it was not empty, whoever made it so has asked for a drain or is about to; or drains
-        // pause, and the alarm does.
+        // pause, and the end of that does.
         // Relaxed: comes after the exchange of the push, which pairs with that of the drain at the
         // end of the pause. Either that drain finds the timer, or this finds no pause.
         if self.timers.push(timer) && !self.paused.load(Relaxed) {
@@ -147,47 +103,47 @@ impl Queue {
 
     #[cold]
     fn pause(&self, nsecs: i64) {
-        let Some(alarm) = self.alarm.as_ref() else {
+        let Some(pause) = self.pause.as_ref() else {
             return;
         };
-        // Relaxed: the alarm is started after it, with a lock.
+        // Relaxed: the timer is started after it, with a lock.
         self.paused.store(true, Relaxed);
-        DynHrTimer::start(&**alarm, nsecs, StartMode::new(false, true));
+        SoftHrTimer::start(&**pause, nsecs, StartMode::new(false, true));
     }
 }
 
 /// The timer that ends the pause of a queue. If the CPU of the queue goes offline, the timer moves
 /// to another CPU, which then drains the queue.
 #[pin_data]
-struct Alarm {
+struct Pause {
     #[pin]
-    timer: DynHrTimer<Alarm>,
+    timer: SoftHrTimer<Pause>,
     queue: &'static Queue,
 }
 
-kernel::impl_has_dyn_hr_timer! {
-    // SAFETY: An alarm is never dropped, since its queue is a static.
-    unsafe impl HasDynHrTimer for Alarm { self.timer }
+kernel::impl_has_soft_hr_timer! {
+    // SAFETY: A `Pause` is never dropped, since its queue is a static.
+    unsafe impl HasSoftHrTimer for Pause { self.timer }
 }
 
-impl DynHrTimerCallback for Alarm {
-    fn run(&self) {
+impl SoftHrTimerCallback for Pause {
+    fn run(this: ItemPtr<'_, Self>) {
         // Relaxed: comes before the exchange by which the drain takes the queue, which pairs with
         // that of the push in `Queue::push()`.
-        self.queue.paused.store(false, Relaxed);
-        self.queue.drain();
+        this.queue.paused.store(false, Relaxed);
+        this.queue.drain();
     }
 }
 
 /// Makes the queues ready to pause. Called once, at boot.
 pub(crate) fn set_up_queues() -> Result {
     for queue in QUEUE.copies() {
-        let alarm = try_pin_init!(Alarm {
-            timer <- DynHrTimer::new(ClockId::Monotonic, StartMode::RELATIVE),
+        let pause = try_pin_init!(Pause {
+            timer <- SoftHrTimer::new(ClockId::Monotonic, StartMode::RELATIVE),
             queue,
         }? Error);
 
-        queue.alarm.populate(KBox::try_pin_init(alarm, GFP_KERNEL)?);
+        queue.pause.populate(KBox::try_pin_init(pause, GFP_KERNEL)?);
     }
     Ok(())
 }
@@ -200,17 +156,15 @@ pub(crate) fn pause_all(nsecs: i64) {
 
 /// Leaves the alarms of `timer` to the drain, unless they are; not if the timer is dead.
 ///
-/// The caller must not be able to migrate, as is the case where operations must be deferred.
-pub(crate) fn post(timer: &Timer) {
-    if timer.word.set_queued() {
-        // INVARIANT: The word says `QUEUED` now and did not before. The reference is a way to all
-        // that the drain may free, by the invariants of `Timer`.
-        QUEUE.this_cpu().push(Queued(NonNull::from(timer)));
+/// The caller must not be able to migrate, as is the case where [`must_defer`] says so.
+#[inline(never)]
+pub(crate) fn post(timer: TimerPtr<'_>) {
+    if let Some(timer) = Queued::new(timer) {
+        push(timer);
     }
 }
 
-/// Leaves a dead timer to the drain.
-pub(crate) fn bury(corpse: Corpse) {
-    // INVARIANT: The timer is dead and was on no queue, by the invariants of `Corpse`.
-    QUEUE.this_cpu().push(Queued(corpse.into_raw()));
+/// Puts a timer on the queue of this CPU. As with [`post`], the caller must not be able to migrate.
+pub(crate) fn push(timer: Queued) {
+    QUEUE.this_cpu().push(timer);
 }

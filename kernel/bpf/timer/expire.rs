@@ -3,8 +3,11 @@
 //! The expiry of a timer.
 
 use crate::{
-    alarm::By,
-    timer::Timer,
+    alarm::For,
+    timer::{
+        Timer,
+        TimerPtr, //
+    },
     trace,
     word::Time, //
 };
@@ -12,28 +15,31 @@ use crate::{
 use kernel::{
     bpf::{
         Callback,
-        Map,
+        Element,
         Run, //
     },
     sync::barrier::{
         smp_mb,
         Full, //
     },
-    time::hrtimer::dynamic::DynHrTimerCallback,
+    time::hrtimer::soft::{
+        ItemPtr,
+        SoftHrTimerCallback, //
+    },
 };
 
-impl DynHrTimerCallback for Timer {
-    fn run(&self) {
-        self.expire();
+impl SoftHrTimerCallback for Timer {
+    fn run(this: ItemPtr<'_, Self>) {
+        TimerPtr::from(this).expire();
     }
 }
 
-impl Timer {
+impl TimerPtr<'_> {
     /// Calls the callback if the wanted time has come, for the expiry of an alarm.
     ///
     /// If it has not, makes the alarms fit: the timer was pushed back, or cancelled, or its clock
     /// was set.
-    pub(crate) fn expire(&self) {
+    pub(crate) fn expire(self) {
         let mut ordered = false;
 
         loop {
@@ -53,8 +59,11 @@ impl Timer {
                     }
                     if let Some(callback) = callback {
                         // SAFETY: The timer was alive after the pointer was read, so that is the
-                        // map; it is valid by the type invariants, as there is a callback.
-                        self.call(callback, unsafe { &*map }, time);
+                        // map, and by the type invariants the element is one of it; both are valid,
+                        // as there is a callback.
+                        let element = unsafe { Element::from_value(&*map, self.value()) };
+
+                        self.call(callback, element, time);
                     }
                     self.fit_after_run(self.word.end_run());
                     return;
@@ -69,7 +78,7 @@ impl Timer {
                 // Who runs the callback makes the alarms fit at its end.
                 Some(_) if word.is_running() => return,
                 Some(_) => {
-                    self.fit(By::Other);
+                    self.fit(word, For::Other);
                     return;
                 }
                 None => return,
@@ -77,21 +86,15 @@ impl Timer {
         }
     }
 
-    fn call(&self, callback: Callback, map: &Map, time: Time) {
-        let value = self.value();
-        let mut index = 0;
-
-        // By the type invariants of `Timer` this is the value of an element of the map.
-        let key = map.key_of_value(value, &mut index);
-
+    fn call(self, callback: Callback, element: Element<'_>, time: Time) {
         trace::expire_entry(self, time);
         // SAFETY: Softirqs are RCU readers, and the run ends in this one.
         let run = Run::begin(|| unsafe { self.callback.prog() });
 
-        // SAFETY: The verifier has admitted the callback for softirq context and for these
-        // arguments, which are valid by the type invariants of `Timer`; its code is valid in this
-        // RCU read-side section (R2). The result is zero, as the verifier has checked.
-        unsafe { callback.call(map, key, value) };
+        // SAFETY: The verifier has admitted the callback for softirq context and for elements of
+        // the map; its code is valid in this RCU read-side section (R2). The result is zero, as the
+        // verifier has checked.
+        unsafe { callback.call(element) };
 
         run.end();
         trace::expire_exit(self);

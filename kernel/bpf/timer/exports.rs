@@ -17,6 +17,7 @@ use kernel::{
     bindings,
     bpf::{
         Callback,
+        Element,
         Map,
         Prog, //
     },
@@ -27,7 +28,7 @@ use kernel::{
         c_void, //
     },
     prelude::*,
-    time::hrtimer::dynamic::ClockId, //
+    time::hrtimer::soft::ClockId, //
 };
 
 use core::ptr::NonNull;
@@ -46,12 +47,13 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_init(
     flags: u64,
 ) -> c_long {
     from_result(|| {
-        let clock = u32::try_from(flags).map_err(|_| EINVAL)?;
-        let clock = ClockId::try_from(clock)?;
+        let clock = ClockId::try_from(u32::try_from(flags).map_err(|_| EINVAL)?)?;
+        // SAFETY: By the safety requirement, and a timer is not at address zero; programs run in
+        // read-side sections.
+        let element =
+            unsafe { Element::from_timer(Map::from_raw(map), NonNull::new_unchecked(timer)) };
 
-        // SAFETY: By the safety requirement; programs run in read-side sections.
-        unsafe { Slot::from_raw(timer.cast()).init(Map::from_raw(map), clock)? };
-        Ok(0)
+        Slot::init(element, clock).map(|()| 0)
     })
 }
 
@@ -72,7 +74,7 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_set_callback(
         // read-side sections, and are valid while they do.
         unsafe {
             let callback = Callback::from_raw(NonNull::new_unchecked(callback_fn));
-            Slot::from_raw(timer.cast())
+            Slot::from_raw(timer)
                 .timer()?
                 .set_callback(Prog::from_raw(prog), callback)?;
         }
@@ -95,9 +97,7 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_start(
         let start = Start::new(nsecs, flags)?;
 
         // SAFETY: By the safety requirement; programs run in read-side sections.
-        unsafe { Slot::from_raw(timer.cast()) }
-            .timer()?
-            .start(start)?;
+        unsafe { Slot::from_raw(timer) }.timer()?.start(start)?;
         Ok(0)
     })
 }
@@ -111,9 +111,9 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_start(
 pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel(timer: *mut bindings::bpf_timer) -> c_long {
     from_result(|| {
         // SAFETY: By the safety requirement; programs run in read-side sections.
-        let slot = unsafe { Slot::from_raw(timer.cast()) };
+        let timer = unsafe { Slot::from_raw(timer) }.timer()?;
 
-        slot.cancel().map(c_long::from)
+        timer.cancel().map(c_long::from)
     })
 }
 
@@ -128,7 +128,7 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel_async(
 ) -> c_int {
     from_result(|| {
         // SAFETY: By the safety requirement; programs run in read-side sections.
-        let timer = unsafe { Slot::from_raw(timer.cast()) }.timer()?;
+        let timer = unsafe { Slot::from_raw(timer) }.timer()?;
 
         Ok(timer.try_cancel()? as c_int)
     })
@@ -144,7 +144,7 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel_async(
 #[export]
 pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel_and_free(timer: *mut bindings::bpf_timer) {
     // SAFETY: By the safety requirement.
-    unsafe { Slot::cancel_and_free(timer.cast()) };
+    unsafe { Slot::cancel_and_free(timer) };
 }
 
 /// Makes the queues of the drain ready; called once at boot.

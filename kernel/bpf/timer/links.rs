@@ -4,11 +4,10 @@
 //!
 //! A buried timer needs neither map nor queue, so all three share 16 bytes.
 
-use crate::timer::Timer;
+use crate::timer::TimerPtr;
 
 use kernel::{
     bpf::Map,
-    container_of,
     sync::{
         atomic::{
             ordering::Acquire,
@@ -58,8 +57,8 @@ impl Links {
         }
     }
 
-    /// Returns the map, or, once the timer is dead, whatever RCU has put in its place: find out
-    /// afterwards.
+    /// Returns the map or, once the timer is dead, whatever RCU has put in its place. So ask whether
+    /// the timer is dead after that.
     #[inline]
     pub(crate) fn map(&self) -> *mut Map {
         // SAFETY: The union has no padding, and any content makes an atomic pointer. RCU may write
@@ -72,51 +71,13 @@ impl Links {
         map.load(Acquire)
     }
 
-    /// Returns the node of a timer, which must be valid.
-    ///
-    /// # Safety
-    ///
-    /// `timer` must be valid.
-    pub(crate) unsafe fn node_of(timer: NonNull<Timer>) -> NonNull<LlistNode> {
-        // SAFETY: By the safety requirement; a field is not at address zero. The node comes first.
-        unsafe { NonNull::new_unchecked(&raw mut (*timer.as_ptr()).links).cast() }
-    }
+    /// Returns the address of the links of a timer. At their beginning is the node or, once the
+    /// timer is dead and off the queues, the RCU head.
+    pub(crate) fn of(timer: TimerPtr<'_>) -> NonNull<Self> {
+        // From the pointer, since by the links one gets back to that.
+        let timer = timer.as_non_null().as_ptr();
 
-    /// The inverse of [`Self::node_of`].
-    ///
-    /// # Safety
-    ///
-    /// `node` must be that of a valid timer.
-    pub(crate) unsafe fn timer_of_node(node: NonNull<LlistNode>) -> NonNull<Timer> {
-        // SAFETY: By the safety requirement.
-        unsafe { Self::timer_of(node.cast()) }
-    }
-
-    /// Returns the RCU head of a timer.
-    ///
-    /// # Safety
-    ///
-    /// `timer` must be valid.
-    pub(crate) unsafe fn rcu_of(timer: NonNull<Timer>) -> NonNull<RcuHead> {
-        // SAFETY: By the safety requirement; a field is not at address zero.
-        unsafe { NonNull::new_unchecked(&raw mut (*timer.as_ptr()).links).cast() }
-    }
-
-    /// The inverse of [`Self::rcu_of`].
-    ///
-    /// # Safety
-    ///
-    /// `rcu` must be that of a valid timer.
-    pub(crate) unsafe fn timer_of_rcu(rcu: NonNull<RcuHead>) -> NonNull<Timer> {
-        // SAFETY: By the safety requirement.
-        unsafe { Self::timer_of(rcu.cast()) }
-    }
-
-    /// # Safety
-    ///
-    /// `links` must be those of a valid timer.
-    unsafe fn timer_of(links: NonNull<Links>) -> NonNull<Timer> {
-        // SAFETY: By the safety requirement.
-        unsafe { NonNull::new_unchecked(container_of!(links.as_ptr(), Timer, links)) }
+        // SAFETY: The timer is valid, and a field of it is not at address zero.
+        unsafe { NonNull::new_unchecked(&raw mut (*timer).links) }
     }
 }

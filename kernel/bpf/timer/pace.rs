@@ -23,7 +23,7 @@ use kernel::{
         ordering::Relaxed,
         Atomic, //
     },
-    time::hrtimer::dynamic::ClockId, //
+    time::hrtimer::soft::ClockId, //
 };
 
 /// How long a CPU is to rest for each nanosecond of a drain.

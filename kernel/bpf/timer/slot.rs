@@ -3,15 +3,20 @@
 //! The place of a timer in the value of a map: `struct bpf_timer`.
 
 use crate::{
-    death::Detached,
-    timer::Timer,
+    owner::{
+        Detached,
+        TimerBox, //
+    },
+    timer::{
+        Timer,
+        TimerPtr, //
+    },
     trace, //
 };
 
 use kernel::{
     bindings,
-    bpf::Map,
-    ffi::c_void,
+    bpf::Element,
     prelude::*,
     sync::{
         atomic::{
@@ -27,7 +32,7 @@ use kernel::{
             smp_mb, //
         },
     },
-    time::hrtimer::dynamic::ClockId,
+    time::hrtimer::soft::ClockId,
     types::Opaque, //
 };
 
@@ -61,7 +66,7 @@ impl Slot {
     /// - `'a` must lie within a read-side section of RCU or RCU Tasks Trace before whose end the
     ///   element is not freed.
     #[inline]
-    pub(crate) unsafe fn from_raw<'a>(slot: *mut c_void) -> &'a Self {
+    pub(crate) unsafe fn from_raw<'a>(slot: *mut bindings::bpf_timer) -> &'a Self {
         // INVARIANT: By the second safety requirement; the map code zeroes new elements and leaves
         // the field to us.
         // SAFETY: By the safety requirements.
@@ -70,69 +75,53 @@ impl Slot {
 
     /// Returns the timer; [`EINVAL`] if there is none.
     #[inline]
-    pub(crate) fn timer(&self) -> Result<&Timer> {
+    pub(crate) fn timer(&self) -> Result<TimerPtr<'_>> {
         // Acquire: pairs with the cmpxchg in `make_timer()`.
         let timer = NonNull::new(self.timer.load(Acquire)).ok_or(EINVAL)?;
 
         // SAFETY: By the type invariants we are in a read-side section, and a timer that was in its
         // slot at any time in it is not freed before its end (R6).
-        Ok(unsafe { timer.as_ref() })
-    }
-
-    /// Cancels the timer; see [`Timer::cancel`]. [`EINVAL`] if there is none.
-    pub(crate) fn cancel(&self) -> Result<bool> {
-        self.timer()?.cancel()
+        Ok(unsafe { TimerPtr::new(timer) })
     }
 
     /// Puts a new timer into the slot.
     ///
-    /// [`EBUSY`] if there is one, [`ENOMEM`], [`EOPNOTSUPP`] as from [`DynHrTimer::new`], [`EPERM`]
+    /// [`EBUSY`] if there is one, [`ENOMEM`], [`EOPNOTSUPP`] as from [`SoftHrTimer::new`], [`EPERM`]
     /// if the map has no user reference, or [`ENOENT`] if the element was deleted, so that nobody
     /// would ever cancel the timer. In a resizable hash, a timer in a deleted element stays in the
     /// slot and cannot be used before the element is in the map again; see [`Timer::find`].
     ///
-    /// [`DynHrTimer::new`]: kernel::time::hrtimer::dynamic::DynHrTimer::new
-    ///
-    /// # Safety
-    ///
-    /// The slot must be in the value of an element of `map`.
-    pub(crate) unsafe fn init(&self, map: &Map, clock: ClockId) -> Result {
-        // SAFETY: By the safety requirement.
-        let result = unsafe { self.make_timer(map, clock) };
+    /// [`SoftHrTimer::new`]: kernel::time::hrtimer::soft::SoftHrTimer::new
+    pub(crate) fn init(element: Element<'_>, clock: ClockId) -> Result {
+        let slot = element.timer().ok_or(EINVAL)?;
+        // SAFETY: That is the timer in the value of an element, which is not freed before `element`
+        // goes.
+        let slot = unsafe { Self::from_raw(slot.as_ptr()) };
+        let result = slot.make_timer(element, clock);
 
         if trace::init_is_on() {
-            trace::init(self.timer.load(Relaxed), map, clock, &result);
+            trace::init(slot.timer.load(Relaxed), element.map(), clock, &result);
         }
         result
     }
 
-    /// # Safety
-    ///
-    /// As for [`Self::init`].
-    unsafe fn make_timer(&self, map: &Map, clock: ClockId) -> Result {
-        // SAFETY: A map with a slot in its values has a record, both constant while it lives.
-        let offset = unsafe { (*(*map.as_ptr()).record).timer_off as usize };
-        let value = ptr::from_ref(self).wrapping_byte_sub(offset);
-        let value = value.cast_mut().cast();
-
-        self.vacate(map)?;
-        // SAFETY: By the safety requirement, `value` is the value of the element.
-        let timer = unsafe { Detached::new(map, value, clock) }?;
+    /// Does what [`Self::init`] does; `element` has this slot.
+    fn make_timer(&self, element: Element<'_>, clock: ClockId) -> Result {
+        self.vacate(element)?;
+        // SAFETY: `init()` got the slot from the element.
+        let timer = unsafe { TimerBox::new(element, clock) }?;
 
         // INVARIANT: The slot owns the timer from here on.
         // Full: publishes the timer, for the Acquire in `timer()`.
         while let Err(_other) = self.timer.cmpxchg(ptr::null_mut(), timer.as_ptr(), Full) {
-            if let Err(busy) = self.vacate(map) {
-                timer.discard();
-                return Err(busy);
-            }
+            self.vacate(element)?;
         }
         // SAFETY: By the type invariants we are in a read-side section, and the timer was in the
         // slot in it (R6).
-        let timer = unsafe { timer.into_slot().as_ref() };
+        let timer = unsafe { TimerPtr::new(timer.into_slot()) };
 
-        match timer.admit(map) {
-            Err(ENOENT) if map.is_resizable_hash() => Ok(()),
+        match timer.admit(element) {
+            Err(ENOENT) if element.map().is_resizable_hash() => Ok(()),
             Err(error) => {
                 self.take_back(timer);
                 Err(error)
@@ -145,15 +134,15 @@ impl Slot {
     ///
     /// Others may have been there since: who frees the element may have taken the timer, and the
     /// element's next owner may have made another one, or had this one admitted.
-    pub(crate) fn take_back(&self, timer: &Timer) {
+    pub(crate) fn take_back(&self, timer: TimerPtr<'_>) {
         if timer.word.abandon() {
             self.remove(timer);
         }
     }
 
     /// Takes `timer` out of the slot, if it is there, and kills it.
-    pub(crate) fn remove(&self, timer: &Timer) {
-        let timer = ptr::from_ref(timer).cast_mut();
+    pub(crate) fn remove(&self, timer: TimerPtr<'_>) {
+        let timer = timer.as_non_null().as_ptr();
 
         // Full: as in `cancel_and_free()`. By the type invariants we are in a read-side section, so
         // that no other timer can have the address.
@@ -168,9 +157,9 @@ impl Slot {
     /// Empties the slot of a timer that nobody can use; [`EBUSY`] if it has one for the caller to
     /// use, even if the init that made it has not returned.
     #[inline]
-    fn vacate(&self, map: &Map) -> Result {
+    fn vacate(&self, element: Element<'_>) -> Result {
         match self.timer() {
-            Ok(timer) => self.settle(timer, map),
+            Ok(timer) => self.settle(timer, element),
             Err(_) => Ok(()),
         }
     }
@@ -178,10 +167,10 @@ impl Slot {
     /// Settles what becomes of a timer in the slot: it is for the caller to use, [`EBUSY`], or it
     /// is not in the slot any more.
     #[cold]
-    fn settle(&self, timer: &Timer, map: &Map) -> Result {
+    fn settle(&self, timer: TimerPtr<'_>, element: Element<'_>) -> Result {
         if timer.word.load().is_unborn() {
             // If it is not admitted, its maker takes it back.
-            let _ = timer.admit(map);
+            let _ = timer.admit(element);
         }
         // What is dead in its slot was abandoned: its maker had no user of the map, or had not
         // found the element, which is somebody else's now. Nobody waits for it to be taken out.
@@ -202,7 +191,7 @@ impl Slot {
     ///
     /// `slot` must point at the `struct bpf_timer` in the value of an element that is not freed
     /// before this returns.
-    pub(crate) unsafe fn cancel_and_free(slot: *mut c_void) {
+    pub(crate) unsafe fn cancel_and_free(slot: *mut bindings::bpf_timer) {
         // SAFETY: By the safety requirement.
         let slot = unsafe { &(*slot.cast::<Self>()).timer };
 

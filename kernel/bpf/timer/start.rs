@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! When a timer is to expire, as programs say it.
+//! Starting a timer.
 
-use crate::word::{
-    Time,
-    Wish, //
+use crate::{
+    alarm::{
+        Fit,
+        For, //
+    },
+    timer::TimerPtr,
+    trace,
+    word::{
+        Time,
+        Wish, //
+    }, //
 };
 
 use kernel::{
     bindings,
     prelude::*,
-    time::hrtimer::dynamic::ClockId, //
+    time::hrtimer::soft::ClockId, //
 };
 
-/// The last time that a clock can tell, in nanoseconds.
-const KTIME_MAX: u64 = i64::MAX as u64;
+use core::num::NonZero;
 
 /// Returns the clock for times from now on, which setting a clock must not move.
+#[inline]
 pub(crate) fn steady(clock: ClockId) -> ClockId {
     match clock {
         ClockId::RealTime => ClockId::Monotonic,
@@ -68,30 +76,81 @@ impl Start {
     /// An absolute start for now or before is one for now. The softirq takes the time once and
     /// expires all that is due by then. A callback that could arm a timer for before that would be
     /// called again by the same softirq, which would never come to an end (H10).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wish(self, clock: ClockId, read: impl Fn(ClockId) -> i64) -> Wish {
+        // A nanosecond more or less makes no difference, but a time is not zero.
+        let now = |clock| read(clock) as u64 | NonZero::<u64>::MIN;
         let pinned = self.flags & Self::PINNED != 0;
-        if self.flags & Self::ABSOLUTE != 0 {
-            let now = read(clock) as u64;
+        let mut from_now_on = self.nsecs;
 
-            if self.nsecs > now {
-                return Wish {
-                    time: Time::not_before(self.nsecs),
-                    wall: clock == ClockId::RealTime,
-                    pinned,
-                };
+        if self.flags & Self::ABSOLUTE != 0 {
+            if let Some(nsecs) = NonZero::new(self.nsecs).filter(|&nsecs| nsecs > now(clock)) {
+                return Wish::new(Time::not_before(nsecs), clock == ClockId::RealTime, pinned);
             }
+            from_now_on = 0;
         }
-        let from_now_on = if self.flags & Self::ABSOLUTE != 0 {
-            0
-        } else {
-            self.nsecs.min(KTIME_MAX)
+        let nsecs = now(steady(clock)).saturating_add(from_now_on);
+
+        Wish::new(Time::not_before(nsecs), false, pinned)
+    }
+}
+
+impl TimerPtr<'_> {
+    /// Arms the timer, or moves it. Callable in any context.
+    ///
+    /// [`EINVAL`] if it has no callback or is being made, [`ENOENT`] if it is dead.
+    #[inline]
+    pub(crate) fn start(self, start: Start) -> Result {
+        if trace::start_is_on() {
+            return trace::start(self, start, Self::start_and_fit);
+        }
+        self.start_and_fit(start).0
+    }
+
+    /// Does what [`Self::start`] does; also returns whether the alarms fitted already.
+    #[inline(always)]
+    fn start_and_fit(self, start: Start) -> (Result, bool) {
+        if !self.callback.is_set() {
+            return (self.start_without_callback(), false);
+        }
+        // A program reads the same clock, so that it does not find the timer early.
+        let wish = start.wish(self.clock(), ClockId::now_fast);
+        let word = match self.word.want(wish) {
+            Ok(word) => word,
+            Err(error) => return (Err(error), false),
         };
 
-        Wish {
-            time: Time::not_before((read(steady(clock)) as u64).saturating_add(from_now_on)),
-            wall: false,
-            pinned,
+        if !self.callback.is_set() && !self.keeps(wish) {
+            self.fit_again();
+            return (Err(EINVAL), false);
+        }
+        (Ok(()), self.fit(word, For::Start) == Fit::Already)
+    }
+
+    #[cold]
+    fn start_without_callback(self) -> Result {
+        match self.find() {
+            Ok(None) => Ok(()),
+            _ => Err(EINVAL),
+        }
+    }
+
+    /// Takes a start back whose callback a cancellation has dropped meanwhile. Returns false if it
+    /// did; the start has failed then.
+    #[cold]
+    fn keeps(self, wish: Wish) -> bool {
+        loop {
+            // If somebody else has taken the time, that came after the start.
+            if !self.word.take_if(wish) {
+                return true;
+            }
+            if !self.callback.is_set() {
+                return false;
+            }
+            // A callback was set since, and the time may be that of another start.
+            if self.word.want(wish).is_err() || self.callback.is_set() {
+                return true;
+            }
         }
     }
 }
@@ -101,28 +160,30 @@ impl Start {
 mod tests {
     use super::*;
 
-    const NOW: i64 = 1_000;
+    const NOW: i64 = 1_001;
 
     fn read(clock: ClockId) -> i64 {
         match clock {
-            ClockId::RealTime => 1_000_000,
+            ClockId::RealTime => 1_000_001,
             _ => NOW,
         }
     }
 
-    fn wish(nsecs: u64, flags: u64, clock: ClockId) -> Result<(i64, bool, bool)> {
-        let wish = Start::new(nsecs, flags)?.wish(clock, read);
+    fn wish(nsecs: u64, flags: u64, clock: ClockId) -> Result<Wish> {
+        Ok(Start::new(nsecs, flags)?.wish(clock, read))
+    }
 
-        Ok((wish.time.nsecs(), wish.wall, wish.pinned))
+    fn at(nsecs: u64, wall: bool, pinned: bool) -> Wish {
+        Wish::new(Time::at(nsecs), wall, pinned)
     }
 
     #[test]
     fn relative_start_is_on_a_clock_that_is_not_set() -> Result {
         for clock in [ClockId::Monotonic, ClockId::BootTime, ClockId::RealTime] {
-            assert_eq!(wish(0, 0, clock)?, (1_008, false, false));
-            assert_eq!(wish(600, Start::PINNED, clock)?, (1_600, false, true));
-            for never in [KTIME_MAX, KTIME_MAX + 1, u64::MAX] {
-                assert_eq!(wish(never, 0, clock)?, (i64::MAX & !15, false, false));
+            assert_eq!(wish(0, 0, clock)?, at(1_001, false, false));
+            assert_eq!(wish(600, Start::PINNED, clock)?, at(1_601, false, true));
+            for never in [i64::MAX as u64, 1 << 63, u64::MAX] {
+                assert_eq!(wish(never, 0, clock)?, at(u64::MAX, false, false));
             }
         }
         Ok(())
@@ -130,14 +191,14 @@ mod tests {
 
     #[test]
     fn absolute_start_that_is_due_is_for_now() -> Result {
-        for nsecs in [0, 1, 999, 1_000] {
+        for nsecs in [0, 1, 1_000, 1_001] {
             let due = wish(nsecs, Start::ABSOLUTE, ClockId::Monotonic)?;
-            assert_eq!(due, (1_008, false, false));
+            assert_eq!(due, at(1_001, false, false));
             let due = wish(nsecs, Start::ABSOLUTE, ClockId::RealTime)?;
-            assert_eq!(due, (1_008, false, false));
+            assert_eq!(due, at(1_001, false, false));
         }
-        let due = wish(1_000_000, Start::ABSOLUTE, ClockId::RealTime)?;
-        assert_eq!(due, (1_008, false, false));
+        let due = wish(1_000_001, Start::ABSOLUTE, ClockId::RealTime)?;
+        assert_eq!(due, at(1_001, false, false));
         Ok(())
     }
 
@@ -145,14 +206,17 @@ mod tests {
     fn absolute_start_is_on_its_clock() -> Result {
         let flags = Start::ABSOLUTE | Start::PINNED;
 
-        assert_eq!(wish(1_001, flags, ClockId::BootTime)?, (1_008, false, true));
         assert_eq!(
-            wish(1_000_001, flags, ClockId::RealTime)?,
-            (1_000_016, true, true)
+            wish(1_002, flags, ClockId::BootTime)?,
+            at(1_002, false, true)
+        );
+        assert_eq!(
+            wish(1_000_002, flags, ClockId::RealTime)?,
+            at(1_000_002, true, true)
         );
         assert_eq!(
             wish(u64::MAX, flags, ClockId::RealTime)?,
-            (i64::MAX & !15, true, true)
+            at(u64::MAX, true, true)
         );
         Ok(())
     }

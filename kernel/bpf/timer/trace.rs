@@ -6,7 +6,10 @@
 
 use crate::{
     start::Start,
-    timer::Timer,
+    timer::{
+        Timer,
+        TimerPtr, //
+    },
     word::Time, //
 };
 
@@ -18,10 +21,8 @@ use kernel::{
     },
     prelude::*,
     sync::rcu,
-    time::hrtimer::dynamic::ClockId, //
+    time::hrtimer::soft::ClockId, //
 };
-
-use core::ptr;
 
 /// Returns whether a tracepoint is on; costs no more than a jump that is patched in.
 macro_rules! is_on {
@@ -99,12 +100,12 @@ struct Identity {
 
 impl Identity {
     #[cold]
-    fn of(timer: &Timer) -> Self {
+    fn of(timer: TimerPtr<'_>) -> Self {
         // The caller may be a reader of RCU Tasks Trace alone, which the program may not wait for.
         let _guard = rcu::read_lock();
 
         Self {
-            timer: ptr::from_ref(timer).cast(),
+            timer: timer.as_non_null().as_ptr().cast(),
             map_id: timer.map().map_or(0, Map::id),
             // SAFETY: In the section of the guard.
             prog_id: unsafe { timer.callback.prog() }.map_or(0, |prog| prog.id()),
@@ -131,10 +132,16 @@ pub(crate) fn start_is_on() -> bool {
     is_on!(__tracepoint_bpf_timer_start)
 }
 
+/// Does a start, and traces it. `do_start` also returns whether the timer was pushed back.
 #[cold]
-pub(crate) fn start(timer: &Timer, start: Start, result: Result<bool>) {
+pub(crate) fn start<'a>(
+    timer: TimerPtr<'a>,
+    start: Start,
+    do_start: impl FnOnce(TimerPtr<'a>, Start) -> (Result, bool),
+) -> Result {
+    let (result, pushed) = do_start(timer, start);
     let id = Identity::of(timer);
-    let ret = code(&result, |_| 0);
+    let ret = code(&result, |()| 0);
 
     // SAFETY: The arguments are plain values.
     unsafe {
@@ -144,10 +151,11 @@ pub(crate) fn start(timer: &Timer, start: Start, result: Result<bool>) {
             id.prog_id,
             start.nsecs(),
             start.flags(),
-            result == Ok(true),
+            pushed,
             ret,
         );
     }
+    result
 }
 
 /// Returns whether cancellations are to be traced.
@@ -158,15 +166,16 @@ pub(crate) fn cancel_is_on() -> bool {
 
 /// Does a cancellation, which returns `value` of its result to the program, and traces it with the
 /// program that the timer has before.
-pub(crate) fn cancel<T>(
-    timer: &Timer,
+#[cold]
+pub(crate) fn cancel<'a, T: Copy>(
+    timer: TimerPtr<'a>,
     without_waiting: bool,
-    cancel: impl FnOnce() -> Result<T>,
-    value: impl FnOnce(&T) -> c_int,
+    cancel: impl FnOnce(TimerPtr<'a>) -> Result<T>,
+    value: impl FnOnce(T) -> c_int,
 ) -> Result<T> {
     let id = Identity::of(timer);
-    let result = cancel();
-    let ret = code(&result, value);
+    let result = cancel(timer);
+    let ret = code(&result, |&result| value(result));
 
     // SAFETY: The arguments are plain values.
     unsafe {
@@ -176,7 +185,7 @@ pub(crate) fn cancel<T>(
 }
 
 #[inline]
-pub(crate) fn expire_entry(timer: &Timer, expires: Time) {
+pub(crate) fn expire_entry(timer: TimerPtr<'_>, expires: Time) {
     if is_on!(__tracepoint_bpf_timer_expire_entry) {
         let id = Identity::of(timer);
 
@@ -188,7 +197,7 @@ pub(crate) fn expire_entry(timer: &Timer, expires: Time) {
 }
 
 #[inline]
-pub(crate) fn expire_exit(timer: &Timer) {
+pub(crate) fn expire_exit(timer: TimerPtr<'_>) {
     if is_on!(__tracepoint_bpf_timer_expire_exit) {
         let id = Identity::of(timer);
 

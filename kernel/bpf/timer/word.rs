@@ -22,6 +22,8 @@
 //!   taken off.
 //! - *NOT_ALIVE*: the timer is not born yet or, if the time is not zero, dead. It has no time then.
 
+use core::num::NonZero;
+
 use kernel::{
     prelude::*,
     sync::atomic::{
@@ -45,10 +47,16 @@ impl Time {
     /// Returns the first time that is not before `nsecs`; for the last 15 nanoseconds that a clock
     /// can tell, the last time.
     #[inline]
-    pub(crate) fn not_before(nsecs: u64) -> Self {
-        let nsecs = nsecs.clamp(1, Self::MASK);
+    pub(crate) fn not_before(nsecs: NonZero<u64>) -> Self {
+        let nsecs = nsecs.get().min(Self::MASK);
 
         Self((nsecs + Self::UNIT - 1) & Self::MASK)
+    }
+
+    /// Returns the first time that is not before `nsecs`, which is not zero.
+    #[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
+    pub(crate) fn at(nsecs: u64) -> Self {
+        Self::not_before(NonZero::new(nsecs).unwrap_or(NonZero::<u64>::MIN))
     }
 
     #[inline]
@@ -57,13 +65,19 @@ impl Time {
     }
 }
 
-/// When and where a timer is to expire.
+/// When and where a timer is to expire, as a [`Word`] says it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wish {
-    pub(crate) time: Time,
-    /// Whether the time is on the real-time clock.
-    pub(crate) wall: bool,
-    pub(crate) pinned: bool,
+pub(crate) struct Wish(u64);
+
+impl Wish {
+    /// A wish for `time`, which is on the real-time clock if `wall` says so.
+    #[inline]
+    pub(crate) fn new(time: Time, wall: bool, pinned: bool) -> Self {
+        let wall = u64::from(wall) * Word::WALL;
+        let pinned = u64::from(pinned) * Word::PINNED;
+
+        Self(time.0 | wall | pinned)
+    }
 }
 
 /// What a [`WantedWord`] says.
@@ -107,7 +121,8 @@ impl Word {
     /// Returns when the timer is to expire, if so.
     #[inline]
     pub(crate) fn wanted(self) -> Option<Time> {
-        (self.is_alive() && self.has(Time::MASK)).then_some(Time(self.0 & Time::MASK))
+        // Below zero it is not alive, and what is less than a unit has no time.
+        (self.0 as i64 >= Time::UNIT as i64).then_some(Time(self.0 & Time::MASK))
     }
 
     /// Returns whether the time is on the real-time clock.
@@ -133,14 +148,11 @@ impl Word {
 
     #[inline]
     fn wanting(self, wish: Wish) -> Self {
-        let wall = u64::from(wish.wall) * Self::WALL;
-        let pinned = u64::from(wish.pinned) * Self::PINNED;
-
-        Self(self.0 & !Self::WISH | wish.time.0 | wall | pinned)
+        Self(self.0 & !Self::WISH | wish.0)
     }
 
     #[inline]
-    fn wanting_nothing(self) -> Self {
+    pub(crate) fn wanting_nothing(self) -> Self {
         Self(self.0 & !Self::WISH)
     }
 
@@ -254,10 +266,14 @@ impl WantedWord {
             .unwrap_or_else(|seen| seen)
     }
 
-    /// Takes `time`, unless another time is wanted; returns whether it did.
+    /// Takes the time of `wish`, unless something else is wanted; returns whether it did.
     #[cold]
-    pub(crate) fn take_back(&self, time: Time) -> bool {
-        let take = |old: Word| (old.wanted() == Some(time)).then_some(old.wanting_nothing());
+    pub(crate) fn take_if(&self, wish: Wish) -> bool {
+        let take = |old: Word| {
+            let same = old.is_alive() && old == old.wanting(wish);
+
+            same.then_some(old.wanting_nothing())
+        };
 
         self.change(take).is_ok()
     }
@@ -323,11 +339,7 @@ mod tests {
     }
 
     fn at(nsecs: u64) -> Wish {
-        Wish {
-            time: Time::not_before(nsecs),
-            wall: false,
-            pinned: false,
-        }
+        Wish::new(Time::at(nsecs), false, false)
     }
 
     #[test]
@@ -335,7 +347,6 @@ mod tests {
         let max = i64::MAX as u64;
 
         for (nsecs, time) in [
-            (0, 16),
             (1, 16),
             (16, 16),
             (17, 32),
@@ -344,17 +355,17 @@ mod tests {
             (max, max - 15),
             (u64::MAX, max - 15),
         ] {
-            assert_eq!(Time::not_before(nsecs).nsecs() as u64, time);
+            assert_eq!(Time::at(nsecs).nsecs() as u64, time);
         }
     }
 
     #[test]
     fn word_tells_the_wish() -> Result {
-        for time in [1, 1 << 40, u64::MAX].map(Time::not_before) {
+        for time in [1, 1 << 40, u64::MAX].map(Time::at) {
             for wall in [false, true] {
                 for pinned in [false, true] {
                     let word = born();
-                    let said = word.want(Wish { time, wall, pinned })?;
+                    let said = word.want(Wish::new(time, wall, pinned))?;
 
                     assert_eq!(said, word.load());
                     assert_eq!(said.wanted(), Some(time));
@@ -372,12 +383,9 @@ mod tests {
     fn last_wish_wins_and_is_taken_once() -> Result {
         let word = born();
 
-        word.want(Wish {
-            pinned: true,
-            ..at(16)
-        })?;
+        word.want(Wish::new(Time::at(16), false, true))?;
         let last = word.want(at(32))?;
-        assert_eq!(last.wanted(), Some(Time::not_before(32)));
+        assert_eq!(last.wanted(), Some(Time::at(32)));
         assert!(!last.is_pinned());
         assert_eq!(word.take(), last);
         assert_eq!(word.take().wanted(), None);
@@ -412,7 +420,7 @@ mod tests {
         word.want(at(16))?;
         assert!(word.set_queued());
         assert!(!word.set_queued());
-        assert_eq!(word.take().wanted(), Some(Time::not_before(16)));
+        assert_eq!(word.take().wanted(), Some(Time::at(16)));
         assert!(word.load().is_queued());
         assert_eq!(word.clear_queued(), Word::STOPPED);
         assert!(word.set_queued());

@@ -14,8 +14,7 @@ use crate::{
         Allocator, //
     },
     bindings,
-    container_of,
-    ffi::c_void,
+    error::from_err_ptr,
     sync::atomic::{
         ordering::Relaxed,
         Atomic, //
@@ -87,32 +86,18 @@ impl Map {
         usercnt.load(Relaxed) != 0
     }
 
-    /// Returns the key of the element that has `value`: for arrays the index, which is stored in
-    /// `index` and is where the result points, and for all other kinds of maps what stands before
-    /// the value.
-    ///
-    /// The result is of no use unless `value` is the value of an element of this map, which is not
-    /// a per-CPU one.
+    /// Returns how many bytes after the beginning of a value its `struct bpf_timer` is, if the
+    /// values of the map have one.
     #[inline]
-    pub fn key_of_value(&self, value: *mut c_void, index: &mut u32) -> *mut c_void {
-        let map = self.as_ptr();
+    pub fn timer_offset(&self) -> Option<usize> {
+        // SAFETY: The record is constant while the map lives.
+        let record = from_err_ptr(unsafe { (*self.as_ptr()).record }).ok()?;
 
-        // SAFETY: Both fields are constant while the map lives.
-        let (kind, key_size) = unsafe { ((*map).map_type, (*map).key_size as usize) };
-        if kind != bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY {
-            return value.wrapping_byte_sub(key_size.next_multiple_of(8));
+        if record.is_null() {
+            return None;
         }
-        // SAFETY: A map of this kind is embedded in a `struct bpf_array`, unless it is offloaded.
-        let array = unsafe { container_of!(map, bindings::bpf_array, map) };
-        // SAFETY: The values follow the array's header; this only computes their address.
-        let first = unsafe { (&raw const (*array).__bindgen_anon_1) as usize };
-        // SAFETY: The field is constant while the map lives.
-        let elem_size = unsafe { (*array).elem_size as usize };
-        let offset = (value as usize).wrapping_sub(first);
-
-        // No element is of size zero; saying what would be then spares the code of a panic.
-        *index = offset.checked_div(elem_size).unwrap_or(0) as u32;
-        core::ptr::from_mut(index).cast()
+        // SAFETY: As above.
+        usize::try_from(unsafe { (*record).timer_off }).ok()
     }
 
     /// Returns whether the map is a hash of a fixed size, be it with LRU eviction.
@@ -130,32 +115,6 @@ impl Map {
     pub fn is_resizable_hash(&self) -> bool {
         // SAFETY: The field is constant while the map lives.
         unsafe { (*self.as_ptr()).map_type == bindings::bpf_map_type_BPF_MAP_TYPE_RHASH }
-    }
-
-    /// Returns whether the map finds the element that has `value`, by the key that stands with it.
-    ///
-    /// Callable in any context. Gives no memory ordering.
-    ///
-    /// # Safety
-    ///
-    /// - This must be a hash, resizable or not.
-    /// - `value` must be the value of an element of this map, which is not a per-CPU one.
-    /// - The caller must be in a read-side section of RCU or RCU Tasks Trace in which the element,
-    ///   if it is not in the map any more, is not freed.
-    pub unsafe fn finds(&self, value: *mut c_void) -> bool {
-        let map = self.as_ptr();
-        let key = self.key_of_value(value, &mut 0);
-        // SAFETY: The operations of a map are constant. What does not count as a use of the
-        // element, where that makes a difference, goes first.
-        let lookup = unsafe {
-            let ops = (*map).ops;
-            (*ops).map_lookup_elem_sys_only.or((*ops).map_lookup_elem)
-        };
-
-        // SAFETY: Hashes are looked up in without a lock, in any context. The key is memory of an
-        // element that is not freed, by the safety requirements. The map may give it to another key
-        // meanwhile, as it may that of an element that a lookup is just comparing with.
-        lookup.is_some_and(|lookup| unsafe { lookup(map, key) } == value)
     }
 
     /// Allocates memory that is charged to the memory cgroup that the map is charged to. Callable

@@ -9,6 +9,7 @@ mod run;
 
 pub use run::Run;
 
+use super::Element;
 use crate::{
     bindings,
     ffi::c_void,
@@ -219,21 +220,24 @@ impl Callback {
         self.0.as_ptr()
     }
 
-    /// Calls the function for an element of a map, with the map and the element's key and value.
+    /// Calls the function for an element of a map, with the map, the key and the value.
     ///
     /// # Safety
     ///
     /// - The program must be valid until this returns.
-    /// - The context must be one for which the verifier has admitted the callback, and `map`, `key`
-    ///   and `value` be what it took them for: a map, and the key and value of an element of it
-    ///   that stay valid until this returns.
+    /// - The context must be one for which the verifier has admitted the callback, and elements of
+    ///   the map be what it has admitted it for.
     #[inline]
-    pub unsafe fn call(self, map: &super::Map, key: *mut c_void, value: *mut c_void) -> u64 {
+    pub unsafe fn call(self, element: Element<'_>) -> u64 {
+        let mut index = 0;
+        let map = element.map().as_ptr();
+        let key = element.key(&mut index);
+        let value = element.value().as_ptr();
         // SAFETY: All BPF functions have this type, `bpf_callback_t`.
         let code: unsafe extern "C" fn(u64, u64, u64, u64, u64) -> u64 =
             unsafe { core::mem::transmute(self.0) };
 
         // SAFETY: By the type invariants this is a BPF function; the rest is the caller's promise.
-        unsafe { code(map.as_ptr() as u64, key as u64, value as u64, 0, 0) }
+        unsafe { code(map as u64, key as u64, value as u64, 0, 0) }
     }
 }

@@ -6,16 +6,19 @@
 //! a time from now on, and is not to be moved. The hrtimer core has a base for either, and a timer
 //! cannot change its base while its callback runs. So these timers have an hrtimer on each.
 
-use crate::timer::Timer;
+use crate::timer::{
+    Timer,
+    TimerPtr, //
+};
 
 use kernel::{
-    bpf::Map,
-    ffi::c_void,
+    bpf::Element,
     prelude::*,
-    time::hrtimer::dynamic::{
+    time::hrtimer::soft::{
         ClockId,
-        DynHrTimer,
-        DynHrTimerCallback,
+        ItemPtr,
+        SoftHrTimer,
+        SoftHrTimerCallback,
         StartMode, //
     },
 };
@@ -28,33 +31,34 @@ pub(crate) struct WallTimer {
     #[pin]
     pub(super) timer: Timer,
     #[pin]
-    pub(super) wall: DynHrTimer<WallTimer>,
+    pub(super) hrtimer: SoftHrTimer<WallTimer>,
 }
 
 static_assert!(size_of::<WallTimer>() <= 256);
 
-kernel::impl_has_dyn_hr_timer! {
-    // SAFETY: Made by `Detached::new()` alone, and freed as its `timer` is.
-    unsafe impl HasDynHrTimer for WallTimer { self.wall as bpf_timer_wall_cb }
+kernel::impl_has_soft_hr_timer! {
+    // SAFETY: A `WallTimer` is dropped as its `timer` is.
+    unsafe impl HasSoftHrTimer for WallTimer { self.hrtimer as bpf_timer_wall_cb }
 }
 
-impl DynHrTimerCallback for WallTimer {
-    fn run(&self) {
-        self.timer.expire();
+impl SoftHrTimerCallback for WallTimer {
+    fn run(this: ItemPtr<'_, Self>) {
+        TimerPtr::from(this).expire();
     }
 }
 
 impl WallTimer {
-    /// Returns an initializer for a timer that is stopped and has no callback.
+    /// Returns an initializer for a timer that is stopped and has no callback, for the slot in
+    /// `element`.
     ///
     /// # Safety
     ///
-    /// `value` must be the value of an element of `map`, with the slot that the timer is for.
-    pub(crate) unsafe fn new(map: &Map, value: *mut c_void) -> impl PinInit<Self, Error> + '_ {
+    /// `element` must have the slot that the timer is for.
+    pub(crate) unsafe fn new(element: Element<'_>) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             // SAFETY: By the safety requirement; the timer is that of a `WallTimer`.
-            timer <- unsafe { Timer::new_in_wall(map, value) },
-            wall <- DynHrTimer::new(ClockId::RealTime, StartMode::ABSOLUTE),
+            timer <- unsafe { Timer::new(element, ClockId::RealTime) },
+            hrtimer <- SoftHrTimer::new(ClockId::RealTime, StartMode::ABSOLUTE),
         }? Error)
     }
 }

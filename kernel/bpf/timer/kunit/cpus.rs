@@ -29,7 +29,7 @@ use kernel::{
             fsleep,
             udelay, //
         },
-        hrtimer::dynamic::ClockId,
+        hrtimer::soft::ClockId,
         ClockSource,
         Delta,
         Monotonic, //

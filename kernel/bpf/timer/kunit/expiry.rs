@@ -9,15 +9,23 @@ use super::{
 
 use kernel::{
     bindings,
-    bpf::Map,
+    bpf::{
+        Element,
+        Map, //
+    },
     error::code,
     prelude::*,
-    sync::atomic::ordering::Relaxed,
+    sync::{
+        atomic::ordering::Relaxed,
+        rcu, //
+    },
     time::{
         ClockSource,
         Monotonic, //
     }, //
 };
+
+use core::ptr::NonNull;
 
 #[kunit_tests(bpf_timer_expiry)]
 mod tests {
@@ -51,13 +59,15 @@ mod tests {
     #[test]
     fn key_of_a_hash_is_padded_to_eight_bytes() -> Result {
         let fixture = Fixture::new()?;
-        let value = fixture.element().0.cast();
+        let value = NonNull::from(fixture.element().value()).cast();
+        let _reader = rcu::read_lock();
 
         for (key_size, padded) in [(1, 8), (7, 8), (8, 8), (9, 16), (20, 24)] {
             fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_HASH, key_size);
-            // SAFETY: The fixture's map is valid, and outlives the use of it here.
-            let key = unsafe { Map::from_raw(fixture.map()) }.key_of_value(value, &mut 0);
-            assert_eq!(value as usize - key as usize, padded);
+            // SAFETY: The fixture's map is valid, and so is the value of an element of it; both
+            // outlive the use of them here.
+            let element = unsafe { Element::from_value(Map::from_raw(fixture.map()), value) };
+            assert_eq!(value.addr().get() - element.key(&mut 0).addr(), padded);
         }
         Ok(())
     }

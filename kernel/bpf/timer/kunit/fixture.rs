@@ -14,7 +14,7 @@ use crate::{
         bpf_timer_rust_init,
         bpf_timer_rust_set_callback, //
     },
-    timer::Timer, //
+    timer::TimerPtr, //
 };
 
 use core::ptr::NonNull;
@@ -270,11 +270,11 @@ impl Fixture {
         let _reader = rcu::read_lock();
 
         // SAFETY: The timer is in a value of the map, and this a reader as a program is.
-        unsafe { bpf_timer_rust_init(place.timer().cast(), self.map(), flags) as u64 }
+        unsafe { bpf_timer_rust_init(place.timer(), self.map(), flags) as u64 }
     }
 
     fn set_code(&self, place: Place, prog: usize, code: *const c_void) -> u64 {
-        let timer = place.timer().cast();
+        let timer = place.timer();
         let prog = self.progs[prog].get();
         let _reader = rcu::read_lock();
 
@@ -288,7 +288,7 @@ impl Fixture {
     }
 
     /// Sets the callback as who has found the timer alive right before it died.
-    pub(super) fn set_callback_late(&self, timer: &Timer) -> Result {
+    pub(super) fn set_callback_late(&self, timer: TimerPtr<'_>) -> Result {
         let code = NonNull::new(callback as *mut c_void).ok_or(EINVAL)?;
 
         // SAFETY: The fixture keeps the program, and the code is of the type of a callback.

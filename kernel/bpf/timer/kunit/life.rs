@@ -5,7 +5,10 @@
 use super::fixture::*;
 
 use crate::{
-    alarm::By,
+    alarm::{
+        Fit,
+        For, //
+    },
     start::Start, //
 };
 
@@ -16,8 +19,8 @@ use kernel::{
         atomic::ordering::Relaxed,
         rcu, //
     },
-    time::hrtimer::dynamic::{
-        DynHrTimer,
+    time::hrtimer::soft::{
+        SoftHrTimer,
         StartMode, //
     },
 };
@@ -71,8 +74,8 @@ mod tests {
         // As a start does that has changed the word right before.
         assert_eq!(place.start(LATER, 0), 0);
         with_irqs_off(|| place.free());
-        DynHrTimer::start(timer, i64::MAX, StartMode::ABSOLUTE);
-        assert!(!timer.fit(By::Start));
+        SoftHrTimer::start(timer.as_item(), i64::MAX, StartMode::ABSOLUTE);
+        assert_eq!(timer.fit(timer.word.load(), For::Start), Fit::Made);
         assert!(!timer.hrtimer.is_queued());
         drop(reader);
         assert_eq!(fixture.prog_refs(0), 1);

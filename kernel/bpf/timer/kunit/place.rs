@@ -11,7 +11,7 @@ use crate::{
         bpf_timer_rust_start, //
     },
     slot::Slot,
-    timer::Timer, //
+    timer::TimerPtr, //
 };
 
 use kernel::{
@@ -83,7 +83,7 @@ impl Place {
         unsafe { &*self.0 }
     }
 
-    pub(super) fn timer(self) -> *mut c_void {
+    pub(super) fn timer(self) -> *mut bindings::bpf_timer {
         // SAFETY: As above.
         unsafe { &raw mut (*self.0).timer }.cast()
     }
@@ -101,14 +101,15 @@ impl Place {
     }
 
     /// Returns the timer, for as long.
-    pub(super) fn inner<'a>(self) -> Result<&'a Timer> {
+    pub(super) fn inner<'a>(self) -> Result<TimerPtr<'a>> {
         self.slot().timer()
     }
 
     /// Returns when the hrtimer is to expire, which is queued.
     pub(super) fn alarm(self) -> Result<i64> {
         let _reader = rcu::read_lock();
-        let hrtimer = &self.inner()?.hrtimer;
+        let timer = self.inner()?;
+        let hrtimer = &timer.hrtimer;
 
         if !hrtimer.is_queued() {
             return Err(ENOENT);
@@ -135,26 +136,26 @@ impl Place {
         let _reader = rcu::read_lock();
 
         // SAFETY: The timer is in a value of a map, and this a reader as a program is.
-        unsafe { bpf_timer_rust_start(self.timer().cast(), nsecs, flags) as u64 }
+        unsafe { bpf_timer_rust_start(self.timer(), nsecs, flags) as u64 }
     }
 
     pub(super) fn cancel(self) -> u64 {
         let _reader = rcu::read_lock();
 
         // SAFETY: The timer is in a value of a map, and this a reader as a program is.
-        unsafe { bpf_timer_rust_cancel(self.timer().cast()) as u64 }
+        unsafe { bpf_timer_rust_cancel(self.timer()) as u64 }
     }
 
     pub(super) fn try_cancel(self) -> i32 {
         let _reader = rcu::read_lock();
 
         // SAFETY: The timer is in a value of a map, and this a reader as a program is.
-        unsafe { bpf_timer_rust_cancel_async(self.timer().cast()) }
+        unsafe { bpf_timer_rust_cancel_async(self.timer()) }
     }
 
     pub(super) fn free(self) {
         // SAFETY: The timer is in a value of a map.
-        unsafe { bpf_timer_rust_cancel_and_free(self.timer().cast()) }
+        unsafe { bpf_timer_rust_cancel_and_free(self.timer()) }
     }
 
     pub(super) fn note(&self, number: usize) -> &Atomic<i64> {

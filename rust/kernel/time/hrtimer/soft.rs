@@ -3,7 +3,7 @@
 //! Timers whose clock and mode are chosen at run time.
 //!
 //! [`HrTimer`] has its clock and mode in its type, and ties the life of the timer to a handle that
-//! waits for the callback when it is dropped. A [`DynHrTimer`] serves users who get clock and mode
+//! waits for the callback when it is dropped. A [`SoftHrTimer`] serves users who get clock and mode
 //! from someone else, such as user space or a BPF program, and who look after the life of the timer
 //! in another way, such as RCU. It is always expired in softirq context.
 //!
@@ -17,65 +17,63 @@
 //! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
 //!
 //! [`HrTimer`]: super::HrTimer
-//! [`try_to_cancel`]: DynHrTimer::try_to_cancel
-//! [`cancel`]: DynHrTimer::cancel
+//! [`try_to_cancel`]: SoftHrTimer::try_to_cancel
+//! [`cancel`]: SoftHrTimer::cancel
 //!
 //! # Examples
 //!
 //! ```
 //! use kernel::sync::{atomic::{Atomic, Relaxed}, Completion};
-//! use kernel::time::hrtimer::dynamic::*;
+//! use kernel::time::hrtimer::soft::*;
 //!
 //! #[pin_data]
 //! struct Alarm {
 //!     #[pin]
-//!     timer: DynHrTimer<Self>,
+//!     timer: SoftHrTimer<Self>,
 //!     #[pin]
 //!     rang: Completion,
 //!     cancels_itself: Atomic<bool>,
 //! }
 //!
-//! kernel::impl_has_dyn_hr_timer! {
+//! kernel::impl_has_soft_hr_timer! {
 //!     // SAFETY: The one alarm is dropped below, after its timer was cancelled.
-//!     unsafe impl HasDynHrTimer for Alarm { self.timer }
+//!     unsafe impl HasSoftHrTimer for Alarm { self.timer }
 //! }
 //!
-//! impl DynHrTimerCallback for Alarm {
-//!     fn run(&self) {
-//!         self.cancels_itself.store(self.timer.cancel() != Err(EDEADLK), Relaxed);
-//!         self.rang.complete_all();
+//! impl SoftHrTimerCallback for Alarm {
+//!     fn run(this: ItemPtr<'_, Self>) {
+//!         this.cancels_itself.store(this.timer.cancel() != Err(EDEADLK), Relaxed);
+//!         this.rang.complete_all();
 //!     }
 //! }
 //!
 //! let alarm = KBox::try_pin_init(try_pin_init!(Alarm {
-//!     timer <- DynHrTimer::new(ClockId::Monotonic, StartMode::RELATIVE),
+//!     timer <- SoftHrTimer::new(ClockId::Monotonic, StartMode::RELATIVE),
 //!     rang <- Completion::new(),
 //!     cancels_itself: Atomic::new(true),
 //! }? Error), GFP_KERNEL)?;
 //!
 //! assert_eq!(alarm.timer.try_to_cancel(), TryCancel::Inactive);
 //!
-//! DynHrTimer::start(&*alarm, 1_000_000, StartMode::RELATIVE);
+//! SoftHrTimer::start(&*alarm, 1_000_000, StartMode::RELATIVE);
 //! alarm.rang.wait_for_completion();
 //! assert_eq!(alarm.timer.cancel(), Ok(false));
 //! assert!(!alarm.cancels_itself.load(Relaxed));
 //! # Ok::<(), Error>(())
 //! ```
 
+mod cancel_wait;
+
+pub use cancel_wait::CancelWait;
+
 use super::HrTimerRestart;
 use crate::{
     bindings,
     interrupt,
     prelude::*,
-    sync::{
-        atomic::{
-            ordering::Relaxed,
-            Atomic, //
-        },
-        barrier::{
-            smp_mb,
-            Full, //
-        },
+    sync::atomic::{
+        ordering::Relaxed,
+        Atomic, //
     },
     time::{
         BootTime,
@@ -83,14 +81,13 @@ use crate::{
         Monotonic,
         RealTime, //
     },
-    types::{
-        NotThreadSafe,
-        Opaque, //
-    }, //
+    types::Opaque, //
 };
+
 use core::{
     marker::PhantomData,
-    ptr, //
+    ops::Deref,
+    ptr::NonNull, //
 };
 
 /// The clock that a timer is based on.
@@ -107,6 +104,7 @@ pub enum ClockId {
 
 impl ClockId {
     /// Returns the time of the clock in nanoseconds. Not in NMI.
+    #[inline]
     pub fn now(self) -> i64 {
         match self {
             Self::RealTime => Instant::<RealTime>::now().as_nanos(),
@@ -119,6 +117,7 @@ impl ClockId {
     ///
     /// While the clock is being updated, the result can be off by some microseconds, so it may go
     /// back by as much.
+    #[inline]
     pub fn now_fast(self) -> i64 {
         // SAFETY: These functions may be called in any context.
         let nsecs = unsafe {
@@ -147,7 +146,7 @@ impl TryFrom<u32> for ClockId {
     }
 }
 
-/// How the expiry given to [`DynHrTimer::start`] is meant, and where the timer expires.
+/// How the expiry given to [`SoftHrTimer::start`] is meant, and where the timer expires.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct StartMode(bindings::hrtimer_mode);
 
@@ -180,9 +179,9 @@ pub enum TryCancel {
     Cancelled = 1,
 }
 
-/// Declares that a type has a [`DynHrTimer`] field.
+/// Declares that a type has a [`SoftHrTimer`] field.
 ///
-/// Implemented with [`impl_has_dyn_hr_timer!`](crate::impl_has_dyn_hr_timer).
+/// Implemented with [`impl_has_soft_hr_timer!`](crate::impl_has_soft_hr_timer).
 ///
 /// # Safety
 ///
@@ -190,10 +189,10 @@ pub enum TryCancel {
 /// - The two methods must be inverses of each other and name a field of `Self`, which is aligned.
 /// - After its timer was started, an item must stay where it is and alive, and a module that has
 ///   `EXPIRED` must stay loaded, until the timer was cancelled and the callback does not run any
-///   more, as an [`Ok`] of [`DynHrTimer::cancel`] and the results of
-///   [`DynHrTimer::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, references
+///   more, as an [`Ok`] of [`SoftHrTimer::cancel`] and the results of
+///   [`SoftHrTimer::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, references
 ///   to it must be shared ones, since the callback has one, on any CPU.
-pub unsafe trait HasDynHrTimer: Sized {
+pub unsafe trait HasSoftHrTimer: Sized {
     /// What the hrtimer core calls: [`expired::<Self>`](expired), or a function that does the same.
     const EXPIRED: unsafe extern "C" fn(*mut bindings::hrtimer) -> bindings::hrtimer_restart;
 
@@ -202,57 +201,57 @@ pub unsafe trait HasDynHrTimer: Sized {
     /// # Safety
     ///
     /// `this` must point at a live `Self`.
-    unsafe fn raw_get_timer(this: *const Self) -> *const DynHrTimer<Self>;
+    unsafe fn raw_get_timer(this: *const Self) -> *const SoftHrTimer<Self>;
 
     /// Returns a pointer to the item that has `timer`.
     ///
     /// # Safety
     ///
     /// `timer` must point at the timer field of a `Self`.
-    unsafe fn timer_container_of(timer: *mut DynHrTimer<Self>) -> *mut Self;
+    unsafe fn timer_container_of(timer: *mut SoftHrTimer<Self>) -> *mut Self;
 }
 
-/// Implements [`HasDynHrTimer`](crate::time::hrtimer::dynamic::HasDynHrTimer); see the module's
+/// Implements [`HasSoftHrTimer`](crate::time::hrtimer::soft::HasSoftHrTimer); see the module's
 /// example.
 ///
 /// With `self.field as symbol`, what the hrtimer core calls is a function of that name, which
 /// tracers and stack traces show.
 #[macro_export]
-macro_rules! impl_has_dyn_hr_timer {
-    (unsafe impl HasDynHrTimer for $self:ty { self.$field:ident }) => {
-        $crate::impl_has_dyn_hr_timer! {
-            @impl $self, $field, $crate::time::hrtimer::dynamic::expired::<$self>
+macro_rules! impl_has_soft_hr_timer {
+    (unsafe impl HasSoftHrTimer for $self:ty { self.$field:ident }) => {
+        $crate::impl_has_soft_hr_timer! {
+            @impl $self, $field, $crate::time::hrtimer::soft::expired::<$self>
         }
     };
-    (unsafe impl HasDynHrTimer for $self:ty { self.$field:ident as $symbol:ident }) => {
+    (unsafe impl HasSoftHrTimer for $self:ty { self.$field:ident as $symbol:ident }) => {
         /// Calls the item of a timer that has expired.
         ///
         /// # Safety
         ///
-        /// As for [`expired`]($crate::time::hrtimer::dynamic::expired).
+        /// As for [`expired`]($crate::time::hrtimer::soft::expired).
         #[no_mangle]
         unsafe extern "C" fn $symbol(
             timer: *mut $crate::bindings::hrtimer,
         ) -> $crate::bindings::hrtimer_restart {
             // SAFETY: By the safety requirement.
-            unsafe { $crate::time::hrtimer::dynamic::expired::<$self>(timer) }
+            unsafe { $crate::time::hrtimer::soft::expired::<$self>(timer) }
         }
 
-        $crate::impl_has_dyn_hr_timer! { @impl $self, $field, $symbol }
+        $crate::impl_has_soft_hr_timer! { @impl $self, $field, $symbol }
     };
     (@impl $self:ty, $field:ident, $expired:expr) => {
         // In a packed structure it would not be aligned.
         $crate::static_assert!(
             core::mem::offset_of!($self, $field)
-                % core::mem::align_of::<$crate::time::hrtimer::dynamic::DynHrTimer<$self>>()
+                % core::mem::align_of::<$crate::time::hrtimer::soft::SoftHrTimer<$self>>()
                 == 0
                 && core::mem::align_of::<$self>()
-                    >= core::mem::align_of::<$crate::time::hrtimer::dynamic::DynHrTimer<$self>>()
+                    >= core::mem::align_of::<$crate::time::hrtimer::soft::SoftHrTimer<$self>>()
         );
 
-        // SAFETY: The pointers only type-check if the field is a `DynHrTimer<Self>`, which is
+        // SAFETY: The pointers only type-check if the field is a `SoftHrTimer<Self>`, which is
         // aligned, as checked above. The rest is promised where the macro is used.
-        unsafe impl $crate::time::hrtimer::dynamic::HasDynHrTimer for $self {
+        unsafe impl $crate::time::hrtimer::soft::HasSoftHrTimer for $self {
             const EXPIRED: unsafe extern "C" fn(
                 *mut $crate::bindings::hrtimer,
             ) -> $crate::bindings::hrtimer_restart = $expired;
@@ -260,14 +259,14 @@ macro_rules! impl_has_dyn_hr_timer {
             #[inline]
             unsafe fn raw_get_timer(
                 this: *const Self,
-            ) -> *const $crate::time::hrtimer::dynamic::DynHrTimer<Self> {
+            ) -> *const $crate::time::hrtimer::soft::SoftHrTimer<Self> {
                 // SAFETY: The caller promises that `this` is live.
                 unsafe { &raw const (*this).$field }
             }
 
             #[inline]
             unsafe fn timer_container_of(
-                timer: *mut $crate::time::hrtimer::dynamic::DynHrTimer<Self>,
+                timer: *mut $crate::time::hrtimer::soft::SoftHrTimer<Self>,
             ) -> *mut Self {
                 // SAFETY: The caller promises that `timer` is this field of a `Self`.
                 unsafe { $crate::container_of!(timer, Self, $field) }
@@ -277,9 +276,65 @@ macro_rules! impl_has_dyn_hr_timer {
 }
 
 /// Items that have a timer and are told when it expires.
-pub trait DynHrTimerCallback: HasDynHrTimer + Sync {
+pub trait SoftHrTimerCallback: HasSoftHrTimer + Sync {
     /// Called in softirq context when the timer expires. May start the timer again.
-    fn run(&self);
+    fn run(this: ItemPtr<'_, Self>);
+}
+
+/// An item that has a timer: a pointer that is valid for `'a`.
+///
+/// This is how the hrtimer core has it. Unlike a reference, it is also a way to what the item is a
+/// part of, and may be what its owner frees it through later.
+///
+/// # Invariants
+///
+/// The pointer is valid, for shared access, for `'a`.
+pub struct ItemPtr<'a, T>(NonNull<T>, PhantomData<&'a T>);
+
+impl<T> Copy for ItemPtr<'_, T> {}
+
+impl<T> Clone for ItemPtr<'_, T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<'a, T> From<&'a T> for ItemPtr<'a, T> {
+    #[inline]
+    fn from(item: &'a T) -> Self {
+        // INVARIANT: A reference is valid.
+        Self(NonNull::from(item), PhantomData)
+    }
+}
+
+impl<T> Deref for ItemPtr<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: By the type invariants.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> ItemPtr<'_, T> {
+    /// Creates a pointer to an item.
+    ///
+    /// # Safety
+    ///
+    /// `item` must be valid, for shared access, for the lifetime of the result.
+    #[inline]
+    pub unsafe fn new(item: NonNull<T>) -> Self {
+        // INVARIANT: By the safety requirement.
+        Self(item, PhantomData)
+    }
+
+    /// Returns the address of the item.
+    #[inline]
+    pub fn as_non_null(self) -> NonNull<T> {
+        self.0
+    }
 }
 
 /// A timer whose clock and mode are chosen at run time; a field of the `T` that it calls.
@@ -289,21 +344,21 @@ pub trait DynHrTimerCallback: HasDynHrTimer + Sync {
 /// # Invariants
 ///
 /// `self.timer` is initialized by `hrtimer_setup()` for soft expiry, with
-/// [`HasDynHrTimer::EXPIRED`].
+/// [`HasSoftHrTimer::EXPIRED`].
 #[pin_data]
 #[repr(transparent)]
-pub struct DynHrTimer<T> {
+pub struct SoftHrTimer<T> {
     #[pin]
     timer: Opaque<bindings::hrtimer>,
     _item: PhantomData<T>,
 }
 
 // SAFETY: The timer may be used and dropped on any thread.
-unsafe impl<T> Send for DynHrTimer<T> {}
+unsafe impl<T> Send for SoftHrTimer<T> {}
 // SAFETY: The C side locks all that changes the timer; the rest only looks at it.
-unsafe impl<T> Sync for DynHrTimer<T> {}
+unsafe impl<T> Sync for SoftHrTimer<T> {}
 
-impl<T: DynHrTimerCallback> DynHrTimer<T> {
+impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     /// Returns an initializer for a stopped timer on `clock`; callable in any context, but see
     /// below.
     ///
@@ -347,15 +402,18 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
     /// `mode` must be absolute or relative as it was for [`Self::new`], else the timer expires at
     /// the wrong time. Orders nothing beyond the lock of the timer's base.
     #[inline]
-    pub fn start(item: &T, expires: i64, mode: StartMode) {
+    pub fn start<'a>(item: impl Into<ItemPtr<'a, T>>, expires: i64, mode: StartMode)
+    where
+        T: 'a,
+    {
         // From the item, since the callback gets from this pointer to that.
-        // SAFETY: `item` is live.
-        let timer = unsafe { T::raw_get_timer(item) };
-        // CAST: A `DynHrTimer` is transparent over an `Opaque<hrtimer>`.
+        // SAFETY: By the type invariants, the item is live.
+        let timer = unsafe { T::raw_get_timer(item.into().as_non_null().as_ptr()) };
+        // CAST: A `SoftHrTimer` is transparent over an `Opaque<hrtimer>`.
         let timer = Opaque::cast_into(timer.cast::<Opaque<bindings::hrtimer>>());
 
         // SAFETY: By the type invariants the timer is initialized, for soft expiry as `mode` is; by
-        // the contract of `HasDynHrTimer` it stays alive.
+        // the contract of `HasSoftHrTimer` it stays alive.
         unsafe { bindings::hrtimer_start_range_ns(timer, expires, 0, mode.0) };
     }
 
@@ -409,7 +467,7 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
 
     /// Returns whether this CPU is in the expiry of this timer, or has interrupted it.
     pub fn expires_here(&self) -> bool {
-        interrupt::in_serving_softirq() && expiring_here() == self.timer.get()
+        interrupt::in_serving_softirq() && cancel_wait::expiring_here() == self.timer.get()
     }
 
     /// Returns whether somebody traces starts of hrtimers.
@@ -443,137 +501,25 @@ impl<T: DynHrTimerCallback> DynHrTimer<T> {
 #[derive(Copy, Clone)]
 pub struct TimerId(*mut bindings::hrtimer);
 
-/// How many timers one [`CancelWait`] can be for: as many as have been wanted yet.
-const WAIT_FOR: usize = 2;
-
-/// What the expiry that runs on a CPU waits for. Only written on that CPU.
-struct WaitsFor([Atomic<*mut bindings::hrtimer>; WAIT_FOR]);
-
-crate::define_per_cpu! {
-    static WAITS_FOR: WaitsFor = WaitsFor([const { Atomic::new(ptr::null_mut()) }; WAIT_FOR]);
-}
-
-impl WaitsFor {
-    fn set(&self, timers: &[TimerId]) {
-        for (slot, timer) in self.0.iter().zip(timers) {
-            // Relaxed: see `CancelWait::scope_in_softirq()`.
-            slot.store(timer.0, Relaxed);
-        }
-    }
-
-    fn clear(&self) {
-        for slot in &self.0 {
-            // Relaxed: another CPU that still sees the old value only gives up for no need.
-            slot.store(ptr::null_mut(), Relaxed);
-        }
-    }
-
-    fn contains(&self, timer: *mut bindings::hrtimer) -> bool {
-        // Relaxed: see `CancelWait::scope_in_softirq()`.
-        self.0.iter().any(|slot| slot.load(Relaxed) == timer)
-    }
-
-    fn is_empty(&self) -> bool {
-        // Relaxed: only asked on the CPU that writes them.
-        self.0.iter().all(|slot| slot.load(Relaxed).is_null())
-    }
-}
-
-/// Says that the caller may wait for the callbacks of some timers to end.
-///
-/// A caller that is itself in the expiry of a soft timer, of whatever kind, must not wait for that,
-/// and two such callers must not wait for each other. So a wait is made known before it begins, and
-/// does not begin if the caller's own expiry is being waited for. That is more careful than need be
-/// when the other one is about to get what it waits for.
-///
-/// An expiry is all that goes on from before the `hrtimer_expire_entry` tracepoint until after
-/// `hrtimer_expire_exit`.
-///
-/// # Invariants
-///
-/// If the caller is in an expiry, its CPU has made known what this wait is for.
-pub struct CancelWait(NotThreadSafe);
-
-impl CancelWait {
-    /// Calls `wait`, which may wait for the callbacks of `timers`, and returns what it does;
-    /// [`EDEADLK`], without calling it, if that could be for ever.
-    ///
-    /// Only for task and softirq context with interrupts on. Orders what it makes known before all
-    /// that `wait` does. In an expiry, there is one wait at a time: what is called in the course of
-    /// a wait, by tracepoints say, cannot begin another, which would hide the outer one.
-    #[inline]
-    pub fn scope<const N: usize, R>(
-        timers: [TimerId; N],
-        wait: impl FnOnce(&Self) -> R,
-    ) -> Result<R> {
-        const { assert!(N > 0 && N <= WAIT_FOR) };
-
-        // Where no timer expires.
-        if !interrupt::in_serving_softirq() {
-            // INVARIANT: Not in an expiry.
-            return Ok(wait(&Self(NotThreadSafe)));
-        }
-        Self::scope_in_softirq(timers, wait)
-    }
-
-    #[cold]
-    fn scope_in_softirq<const N: usize, R>(
-        timers: [TimerId; N],
-        wait: impl FnOnce(&Self) -> R,
-    ) -> Result<R> {
-        let own = expiring_here();
-        if own.is_null() {
-            // INVARIANT: Not in an expiry.
-            return Ok(wait(&Self(NotThreadSafe)));
-        }
-        // An expiry does not migrate.
-        let here = WAITS_FOR.this_cpu();
-
-        if !here.is_empty() {
-            return Err(EDEADLK);
-        }
-        here.set(&timers);
-
-        // Pairs with the same barrier on the CPUs that wait for us: of all expiries in a circle,
-        // of which the smallest is one that waits for itself, the last to get here sees what the
-        // others have made known.
-        smp_mb(Full);
-        let result = if WAITS_FOR.copies().any(|waits| waits.contains(own)) {
-            Err(EDEADLK)
-        } else {
-            // INVARIANT: Made known above, and until `wait` returns.
-            Ok(wait(&Self(NotThreadSafe)))
-        };
-        here.clear();
-        result
-    }
-}
-
-/// Returns the soft timer that expires on this CPU, or null; only for softirq context.
-// Not inlined, as modules cannot call what it calls.
-#[inline(never)]
-fn expiring_here() -> *mut bindings::hrtimer {
-    // SAFETY: Callable in any context. What it reads is only written by this CPU in softirq, which
-    // does not nest, so in softirq the result does not change under its reader.
-    unsafe { bindings::hrtimer_soft_expiring() }
-}
-
 /// Calls the item of a timer that has expired.
 ///
 /// # Safety
 ///
-/// Only to be called by the hrtimer core, with the timer of a [`DynHrTimer<T>`] that is the field
+/// Only to be called by the hrtimer core, with the timer of a [`SoftHrTimer<T>`] that is the field
 /// of a live `T`.
 #[doc(hidden)]
 #[inline]
-pub unsafe extern "C" fn expired<T: DynHrTimerCallback>(
+pub unsafe extern "C" fn expired<T: SoftHrTimerCallback>(
     timer: *mut bindings::hrtimer,
 ) -> bindings::hrtimer_restart {
-    // CAST: A `DynHrTimer` is transparent over an `Opaque<hrtimer>`.
-    // SAFETY: The timer was started through `DynHrTimer::start()`; by the contract of
-    // `HasDynHrTimer` the item stays alive until this returns.
-    let item = unsafe { &*T::timer_container_of(timer.cast::<DynHrTimer<T>>()) };
+    // CAST: A `SoftHrTimer` is transparent over an `Opaque<hrtimer>`.
+    // SAFETY: The timer was started through `SoftHrTimer::start()`; by the contract of
+    // `HasSoftHrTimer` the item stays alive until this returns.
+    let item = unsafe {
+        let item = T::timer_container_of(timer.cast::<SoftHrTimer<T>>());
+        ItemPtr::new(NonNull::new_unchecked(item))
+    };
 
-    item.run();
+    T::run(item);
     HrTimerRestart::NoRestart.into_c()
 }

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//! Cancelling a timer.
+
+use crate::{
+    alarm::{
+        Fit,
+        For, //
+    },
+    drain::must_defer,
+    timer::TimerPtr,
+    trace,
+    word::Word, //
+};
+
+use kernel::{
+    ffi::c_int,
+    prelude::*,
+    processor::cpu_relax,
+    time::hrtimer::soft::{
+        CancelWait,
+        TryCancel, //
+    },
+};
+
+impl TimerPtr<'_> {
+    /// Drops the callback, for a cancellation that has taken the time. Takes the time again, and
+    /// returns what the word was before that.
+    ///
+    /// A start that found the callback before it was dropped may change the word after the time was
+    /// taken. Either this sees the start, or the start sees that there is no callback any more. An
+    /// expiry may have begun to call for such a start. The time has to be taken before the callback
+    /// is dropped: else the expiry could take the time, and find no callback.
+    #[inline]
+    fn drop_callback(self) -> Word {
+        self.callback.clear();
+        // Pairs with the exchange in `WantedWord::want()`, after which the start looks for the
+        // callback again, and with that in `WantedWord::begin_run()`.
+        self.word.take()
+    }
+
+    /// Cancels the timer and drops its callback; returns whether it was armed. Callable in any
+    /// context.
+    ///
+    /// No callback begins for a start that came before. If the callback runs, waits for it to
+    /// return. Where [`must_defer`] says so it does not wait, and fails with [`EBUSY`]; all else is
+    /// done then.
+    ///
+    /// [`EDEADLK`] where it would wait for itself, or for another callback that waits for the one
+    /// that calls this (R4). Nothing is done then, unless the callback began during the call.
+    #[inline]
+    pub(crate) fn cancel(self) -> Result<bool> {
+        if trace::cancel_is_on() {
+            return trace::cancel(self, false, Self::cancel_and_fit, c_int::from);
+        }
+        self.cancel_and_fit()
+    }
+
+    // Inlined into `cancel()`, though that is not the only caller.
+    #[inline(always)]
+    fn cancel_and_fit(self) -> Result<bool> {
+        let old = self.word.take_unless_running();
+
+        if old.is_running() {
+            return self.cancel_running(false);
+        }
+        let since = self.drop_callback();
+        let armed = old.wanted().or(since.wanted()).is_some();
+
+        self.fit(since.wanting_nothing(), For::Other);
+        if since.is_running() {
+            return self.cancel_running(armed);
+        }
+        Ok(armed)
+    }
+
+    /// Cancels the timer while its callback runs; `armed` says whether it was when the cancellation
+    /// began.
+    #[cold]
+    fn cancel_running(self, mut armed: bool) -> Result<bool> {
+        if must_defer() {
+            // Whether the callback was interrupted does not change while this interrupts it.
+            if self.expires_here() {
+                return Err(EDEADLK);
+            }
+            self.cancel_next();
+            return Err(EBUSY);
+        }
+        CancelWait::scope(self.alarm_ids(), |_| {
+            // The callback may start the timer until it has returned.
+            loop {
+                let (next, running) = self.cancel_next();
+
+                armed |= next;
+                if !running {
+                    return armed;
+                }
+                while self.word.load().is_running() {
+                    cpu_relax();
+                }
+            }
+        })
+    }
+
+    /// Cancels what a callback that runs may have started, and drops the callback. Returns whether
+    /// the timer was armed, and whether the callback runs.
+    fn cancel_next(self) -> (bool, bool) {
+        let old = self.word.take();
+        let since = self.drop_callback();
+
+        self.fit_again();
+        (
+            old.wanted().or(since.wanted()).is_some(),
+            old.is_running() || since.is_running(),
+        )
+    }
+
+    /// Cancels the timer without waiting, and keeps its callback. Callable in any context.
+    ///
+    /// If the callback runs, does nothing else than to say so.
+    ///
+    /// [`ECANCELED`] where [`must_defer`] says so, [`ENOENT`] if the timer is dead, [`EINVAL`] if
+    /// it is being made.
+    #[inline]
+    pub(crate) fn try_cancel(self) -> Result<TryCancel> {
+        if trace::cancel_is_on() {
+            return trace::cancel(self, true, Self::try_cancel_and_fit, |done| done as c_int);
+        }
+        self.try_cancel_and_fit()
+    }
+
+    #[inline(always)]
+    fn try_cancel_and_fit(self) -> Result<TryCancel> {
+        let old = self.word.take_unless_running();
+
+        if !old.is_alive() {
+            return self.try_cancel_not_alive();
+        }
+        if old.is_running() {
+            return self.try_cancel_running();
+        }
+        match self.fit(old.wanting_nothing(), For::Other) {
+            Fit::Posted => Err(ECANCELED),
+            Fit::Already if must_defer() => Err(ECANCELED),
+            _ if old.wanted().is_some() => Ok(TryCancel::Cancelled),
+            _ => Ok(TryCancel::Inactive),
+        }
+    }
+
+    /// Leaves a timer alone whose callback runs.
+    #[cold]
+    fn try_cancel_running(self) -> Result<TryCancel> {
+        if must_defer() {
+            return Err(ECANCELED);
+        }
+        Ok(TryCancel::Running)
+    }
+
+    /// Cancels a timer that is not born, and so was never armed, or fails.
+    #[cold]
+    fn try_cancel_not_alive(self) -> Result<TryCancel> {
+        self.find()?;
+        if must_defer() {
+            return Err(ECANCELED);
+        }
+        Ok(TryCancel::Inactive)
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Elements of maps.
+
+use super::Map;
+use crate::{
+    bindings,
+    container_of,
+    ffi::c_void, //
+};
+
+use core::ptr::NonNull;
+
+/// An element of a map, as programs know it: by its value.
+///
+/// It need not be in the map any more. Its memory may even be that of another element by now, but
+/// always of one of this map.
+///
+/// # Invariants
+///
+/// `value` is the value of an element of `map`, which is not a per-CPU one. `'a` lies within a
+/// read-side section of RCU or RCU Tasks Trace before whose end the element is not freed.
+#[derive(Copy, Clone)]
+pub struct Element<'a> {
+    map: &'a Map,
+    value: NonNull<c_void>,
+}
+
+impl<'a> Element<'a> {
+    /// Creates the element of `map` with a value.
+    ///
+    /// # Safety
+    ///
+    /// `value` must be the value of an element of `map`, which is not a per-CPU one. `'a` must lie
+    /// within a read-side section of RCU or RCU Tasks Trace before whose end the element is not
+    /// freed.
+    #[inline]
+    pub unsafe fn from_value(map: &'a Map, value: NonNull<c_void>) -> Self {
+        // INVARIANT: By the safety requirement.
+        Self { map, value }
+    }
+
+    /// Creates the element of `map` whose value has a `struct bpf_timer`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::from_value`], of the value that has `timer`.
+    #[inline]
+    pub unsafe fn from_timer(map: &'a Map, timer: NonNull<bindings::bpf_timer>) -> Self {
+        let offset = map.timer_offset().unwrap_or(0);
+        // SAFETY: By the safety requirement, so far is the timer from the beginning of the value.
+        let value = unsafe { timer.byte_sub(offset) }.cast();
+
+        // INVARIANT: By the safety requirement.
+        Self { map, value }
+    }
+
+    /// Returns the map.
+    #[inline]
+    pub fn map(self) -> &'a Map {
+        self.map
+    }
+
+    /// Returns the address of the value.
+    #[inline]
+    pub fn value(self) -> NonNull<c_void> {
+        self.value
+    }
+
+    /// Returns the address of the `struct bpf_timer` in the value, if there is one.
+    #[inline]
+    pub fn timer(self) -> Option<NonNull<bindings::bpf_timer>> {
+        let offset = self.map.timer_offset()?;
+
+        // SAFETY: By the type invariants this is a value, and by its type it has a timer there.
+        Some(unsafe { self.value.byte_add(offset) }.cast())
+    }
+
+    /// Returns the address of the key. In an array that is the index, which is stored in `index`;
+    /// in maps of all other kinds the key stands before the value.
+    #[inline]
+    pub fn key(self, index: &mut u32) -> *mut c_void {
+        let map = self.map.as_ptr();
+        let value = self.value.as_ptr();
+
+        // SAFETY: Both fields are constant while the map lives.
+        let (kind, key_size) = unsafe { ((*map).map_type, (*map).key_size as usize) };
+        if kind != bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY {
+            return value.wrapping_byte_sub(key_size.next_multiple_of(8));
+        }
+        // SAFETY: A map of this kind is embedded in a `struct bpf_array`, as it is not offloaded.
+        let array = unsafe { container_of!(map, bindings::bpf_array, map) };
+        // SAFETY: The values follow the array's header; this only computes their address.
+        let first = unsafe { (&raw const (*array).__bindgen_anon_1) as usize };
+        // SAFETY: The field is constant while the map lives.
+        let elem_size = unsafe { (*array).elem_size as usize };
+        let offset = value.addr().wrapping_sub(first);
+
+        // No element is of size zero; saying what would be then spares the code of a panic.
+        *index = offset.checked_div(elem_size).unwrap_or(0) as u32;
+        core::ptr::from_mut(index).cast()
+    }
+
+    /// Returns whether the map has the element, as hashes tell by looking for its key; it always
+    /// has in maps of other kinds.
+    ///
+    /// Callable in any context. Gives no memory ordering.
+    #[inline]
+    pub fn is_in_map(self) -> bool {
+        !(self.map.is_hash() || self.map.is_resizable_hash()) || self.is_found()
+    }
+
+    /// Returns whether a hash has the element.
+    fn is_found(self) -> bool {
+        let map = self.map.as_ptr();
+        let key = self.key(&mut 0);
+        // SAFETY: The operations of a map are constant. What does not count as a use of the
+        // element, where that makes a difference, goes first.
+        let lookup = unsafe {
+            let ops = (*map).ops;
+            (*ops).map_lookup_elem_sys_only.or((*ops).map_lookup_elem)
+        };
+
+        // SAFETY: Hashes are looked up in without a lock, in any context. By the type invariants
+        // the key is memory of an element that is not freed. The map may give it to another key
+        // meanwhile, as it may that of an element that a lookup is just comparing with.
+        lookup.is_some_and(|lookup| unsafe { lookup(map, key) } == self.value.as_ptr())
+    }
+}
