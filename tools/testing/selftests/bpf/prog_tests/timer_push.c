@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A timer that is started again and again, each time for later: it is called when the last
+ * start says so. Its hrtimer is armed a few times, not by each start, and each arming
+ * leads to one expiry.
+ */
+#include <test_progs.h>
+#include "timer_push.skel.h"
+#include "timer_helpers.h"
+
+/* Longer than a virtual CPU is away, as a rule. */
+#define DELAY (200 * NSEC_PER_MSEC)
+/* How long it is pushed back. */
+#define PUSHING (5 * DELAY)
+#define TRIES 5
+
+/* Pushes the timer back for a while; whether it was in time each time. */
+static bool push(struct timer_push *skel)
+{
+	__u64 end = now(CLOCK_MONOTONIC) + PUSHING;
+
+	while (now(CLOCK_MONOTONIC) < end) {
+		ASSERT_OK(run(skel->progs.start), "start");
+		usleep(500);
+	}
+	return !skel->bss->calls;
+}
+
+static void push_back(__u64 clock, bool absolute)
+{
+	struct timer_push *skel;
+	bool pushed = false;
+	int i;
+
+	skel = load_timers(timer_push);
+	if (!skel)
+		return;
+	skel->bss->tgid = getpid();
+	skel->bss->clock = clock;
+	skel->bss->delay = DELAY;
+	skel->bss->absolute = absolute;
+	if (!ASSERT_OK(timer_push__attach(skel), "attach"))
+		goto out;
+	ASSERT_OK(run(skel->progs.init), "init");
+
+	for (i = 0; i < TRIES && !pushed; i++) {
+		/* Once more, if this task was away for too long. */
+		ASSERT_TRUE(comes_true(skel->bss->armings == skel->bss->expiries), "expired");
+		skel->bss->starts = 0;
+		skel->bss->pushes = 0;
+		skel->bss->armings = 0;
+		skel->bss->expiries = 0;
+		skel->bss->calls = 0;
+		pushed = push(skel);
+	}
+	if (!ASSERT_TRUE(pushed, "pushed"))
+		goto out;
+	ASSERT_TRUE(comes_true(skel->bss->calls), "called");
+	ASSERT_OK(skel->bss->err, "err");
+	ASSERT_GE(skel->bss->called_at, skel->bss->due, "called_at");
+
+	/* Each time that the hrtimer expired for nothing, it was for almost a whole delay. */
+	ASSERT_TRUE(comes_true(skel->bss->armings == skel->bss->expiries), "armings");
+	ASSERT_GE(skel->bss->expiries, 2, "expiries");
+	ASSERT_LE(skel->bss->expiries, 2 + 2 * PUSHING / DELAY, "expiries");
+	/* Who starts while the hrtimer expires arms it, or is called for. */
+	ASSERT_GE(skel->bss->pushes, skel->bss->starts - skel->bss->expiries, "pushes");
+	ASSERT_EQ(skel->bss->calls, 1, "calls");
+out:
+	timer_push__destroy(skel);
+}
+
+/* Not beside others: the hrtimer is armed by each start while somebody traces that. */
+void serial_test_timer_push(void)
+{
+	if (!are_in_rust()) {
+		test__skip();
+		return;
+	}
+	if (test__start_subtest("monotonic"))
+		push_back(CLOCK_MONOTONIC, false);
+	if (test__start_subtest("monotonic_absolute"))
+		push_back(CLOCK_MONOTONIC, true);
+	if (test__start_subtest("boottime"))
+		push_back(CLOCK_BOOTTIME, false);
+	if (test__start_subtest("boottime_absolute"))
+		push_back(CLOCK_BOOTTIME, true);
+	if (test__start_subtest("realtime"))
+		push_back(CLOCK_REALTIME, false);
+}
