@@ -59,7 +59,7 @@
  * Breaks: QUEUE_DEAD -DMAY0=2 -DMAY1=0 -DKILL: a dead timer is put on a queue
  * Breaks: BURY_QUEUED -DMAY0=2 -DMAY1=0 -DKILL: a timer that is on a queue is buried by who killed it
  * Breaks: DRAIN_BARE -DMAY0=2 -DMAY1=0 -DKILL: the drain is no RCU reader
- * Breaks: FREE_EXPIRING -DMAY0=1 -DMAY1=0 -DKILL: a timer is freed while its expiry runs
+ * Breaks: FREE_EXPIRING -DMAY0=1 -DMAY1=0 -DOPS0=2 -DKILL: a timer is freed while its expiry runs
  * Breaks: NO_RUNNER -DALARMS=2 -DMAY0=1 -DMAY1=1: the expiry of one alarm calls while that of the other does
  * Breaks: KEPT_ENDS -DALARMS=2 -DMAY0=1 -DMAY1=1: who could not take one alarm out does not look again after the other
  * Breaks: LEAVE_NOTHING -DALARMS=2 -DMAY0=1 -DMAY1=1: who ran the callback leaves what the other alarm has left to it
@@ -169,12 +169,8 @@ inline take_out(i)
 	fi
 }
 
-/* The look: at the word, then at the alarm. FITS tells what came of it. */
-inline load_word()
-{
-	atomic { USED; w = WANTED; c = clock };
-	a = armed[c]
-}
+/* Loads the word, for a look at the alarm of its clock. */
+#define LOAD_WORD	w = WANTED; c = clock
 
 /* Asks for the drain, unless it was asked. */
 inline hand_over()
@@ -190,13 +186,12 @@ inline hand_over()
 	fi
 }
 
-/* Makes the alarms fit the word. */
+/* Makes the alarms fit the word, which was w on clock c a moment ago. FITS tells what a look says. */
 inline fit(most)
 {
-	atomic { rounds = 0; kept = false };
+	atomic { USED; rounds = 0; kept = false; a = armed[c] };
 	do
-	:: load_word();
-	   atomic {
+	:: atomic {
 		if
 		:: FITS || KEPT -> a = 0; break
 		:: else
@@ -227,8 +222,17 @@ inline fit(most)
 		:: w == NONE -> take_out(1)
 		:: else
 		fi
-	   }
+	   };
 #endif
+	   /* Looks again, unless the word is the same. */
+	   atomic {
+		USED; v = w; k = c; LOAD_WORD;
+		if
+		:: v == w && k == c -> v = 0; k = 0; break
+		:: else -> v = 0; k = 0
+		fi
+	   };
+	   atomic { USED; a = armed[c] }
 	od
 }
 
@@ -250,7 +254,7 @@ inline finish(who)
 /* What a context does that must not touch the alarms: the look, and what follows from it. */
 inline post()
 {
-	load_word();
+	atomic { USED; a = armed[c] };
 	atomic { hand_over_unless_fit() }
 }
 
@@ -329,6 +333,7 @@ inline take()
 	:: !dead -> wanted = NONE
 	:: else
 	fi;
+	w = NONE;
 	first = starts
 }
 
@@ -421,8 +426,8 @@ inline cancel_async()
 }
 
 /*
- * w wanted time, or what its start saw; c its clock; a whether its alarm is queued; v callback;
- * k cancellations that had returned; first the last start that a cancellation has seen, or the start
+ * w wanted time, or what its start saw; c its clock; a whether its alarm is queued; v callback, or
+ * the time that was acted on; k cancellations that had returned, or the clock of that time; first the last start that a cancellation has seen, or the start
  * that is called.
  */
 #define LOCALS	byte w, v, k, rounds, first; bit c; bool a, kept, done
@@ -529,7 +534,8 @@ end:	do
 		assert(queued);
 		USED;
 		done = dead;
-		queued = false
+		queued = false;
+		LOAD_WORD
 	   };
 	   if
 	   :: done -> bury()
@@ -567,8 +573,8 @@ end:	do
 #endif
 	      atomic {
 		USED;
-		w = WANTED;
-		cc = clock;
+		LOAD_WORD;
+		cc = c;
 		q = queued;
 #ifdef NO_RUNNER
 		if
@@ -640,7 +646,7 @@ end:	do
 	   od;
 	   if
 	   :: done ->
-		running = false;
+		atomic { running = false; LOAD_WORD };
 #if ALARMS == 2 && !defined(LEAVE_NOTHING)
 		fit(2)
 #endif

@@ -10,20 +10,21 @@
 //!
 //! # Look, act, look again
 //!
-//! Whoever has changed the word makes the alarm fit, by [`TimerPtr::fit`], which leaves that to the
-//! [drain](crate::drain) where an hrtimer must not be touched. Nothing else touches an hrtimer of a
+//! Whoever has changed the word makes the alarm fit, by [`TimerPtr::fit`]. Where an hrtimer must not
+//! be touched, that leaves it to the [drain](crate::drain). Nothing else touches an hrtimer of a
 //! timer that is alive.
 //!
-//! - A *look* loads the word, and then whether the alarm is queued, and for when.
+//! - A *look* sees whether the alarm is queued, and for when. It follows a change of the word.
 //! - An *act* arms the alarm for the wanted time, or takes it out if there is none.
-//! - A full barrier follows each act, and a look follows that.
+//! - A full barrier follows each act, and then a load of the word. If the word has changed, another
+//!   look follows.
 //!
-//! Let two change the word and make the alarm fit at the same time. The look of the one that acts
-//! last sees what the other wrote to the word; or the other's exchange comes after that look, and
-//! then the other's look sees the act. Either way, somebody acts on the last word.
+//! Let two change the word and make the alarm fit at the same time. Who acts last then loads what
+//! the other wrote to the word. Or the other's exchange comes after that load, and then the other's
+//! look sees the act. Either way, somebody acts on the last word.
 //!
-//! From the act to the look, interrupts are off. Otherwise a task that armed the alarm for an
-//! outdated time could be preempted before its look, and the newer start would be late.
+//! From the act to the load, interrupts are off. Otherwise a task that armed the alarm for an
+//! outdated time could be preempted before it loads the word, and the newer start would be late.
 //!
 //! # Pushing back
 //!
@@ -34,8 +35,8 @@ mod wall;
 
 use crate::{
     drain,
-    start::steady,
     timer::{
+        steady,
         Timer,
         TimerPtr, //
     },
@@ -67,12 +68,12 @@ use kernel::{
 
 pub(crate) use wall::WallTimer;
 
-/// For whom the alarms are made to fit.
+/// Who needs the alarms to fit.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum For {
     /// The start that has changed the word.
     Start,
-    /// What was left to the drain, a start maybe.
+    /// The drain, for a start or for something else that was left to it.
     Drain,
     /// A cancellation or an expiry.
     Other,
@@ -120,7 +121,7 @@ impl IrqsOff {
     }
 }
 
-/// What became of the alarms.
+/// Says how the alarms came to fit.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fit {
     /// They fitted already.
@@ -237,7 +238,7 @@ impl<'a> TimerPtr<'a> {
         }
     }
 
-    /// Acts on a word, and looks whether it has changed meanwhile.
+    /// Acts on a word. If the word has changed meanwhile, looks again.
     #[inline(always)]
     fn make_fit(self, word: Word, whom: For, irqs_off: &IrqsOff) {
         let done = self.act(word, whom);
@@ -249,17 +250,17 @@ impl<'a> TimerPtr<'a> {
         }
     }
 
-    /// Acts on what the word has become meanwhile, if need be, and leaves the rest to the drain.
-    /// `done` says what [`Self::act`] did.
+    /// Makes the alarms fit what the word has become meanwhile. `done` says what [`Self::act`] did.
     ///
-    /// Other CPUs can make it necessary to act again and again. The drain goes on in its next run,
-    /// so that they cannot keep a CPU (R7); it does not act twice in one run.
+    /// Other CPUs can make it necessary to act again and again. So that they cannot keep a CPU (R7),
+    /// this acts once at most, and then leaves the timer to the next run of the drain. The drain
+    /// does not act here.
     #[cold]
     fn look_again(self, mut done: bool, whom: For, _: &IrqsOff) {
         for may_act in [whom != For::Drain, false] {
             let word = self.word.load();
 
-            // What could not be taken out is harmless: its expiry looks at the word, or has.
+            // If an alarm could not be taken out, its expiry runs and looks at the word, too.
             if self.fits(word) || (!done && word.wanted().is_none()) {
                 return;
             }

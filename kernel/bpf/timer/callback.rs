@@ -64,9 +64,11 @@ impl CallbackCell {
     /// may be there before.
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
-        // Relaxed: a start follows, whose exchange of the word is Full. An expiry that finds that
-        // word loads the code after this, and so does not find what was there before. Pairs with
-        // the store in `replace()`.
+        // Relaxed: a start asks before and after its exchange of the word, which is Full. Pairs
+        // with the stores in `replace()`. Before: an expiry that finds the word of that start loads
+        // the code later, so it does not find what was there earlier. After: if a cancellation has
+        // dropped the callback, either this sees that, or its second look at the word, in
+        // `drop_callback()`, sees the start.
         !self.code.load(Relaxed).is_null()
     }
 

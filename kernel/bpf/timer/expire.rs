@@ -9,7 +9,10 @@ use crate::{
         TimerPtr, //
     },
     trace,
-    word::Time, //
+    word::{
+        Time,
+        Word, //
+    }, //
 };
 
 use kernel::{
@@ -23,12 +26,15 @@ use kernel::{
         Full, //
     },
     time::hrtimer::soft::{
+        soft_now,
+        ClockId,
         ItemPtr,
         SoftHrTimerCallback, //
     },
 };
 
 impl SoftHrTimerCallback for Timer {
+    #[inline(always)]
     fn run(this: ItemPtr<'_, Self>) {
         TimerPtr::from(this).expire();
     }
@@ -39,61 +45,103 @@ impl TimerPtr<'_> {
     ///
     /// If it has not, makes the alarms fit: the timer was pushed back, or cancelled, or its clock
     /// was set.
+    #[inline(always)]
     pub(crate) fn expire(self) {
-        let mut ordered = false;
+        match self.run_if_due(self.word.load()) {
+            Some(true) => {}
+            _ => self.expire_ordered(),
+        }
+    }
 
+    /// Does what [`Self::expire`] does, if the word does not say at once that a time has come.
+    ///
+    /// The hrtimer core has taken the alarm off its queue without a barrier. After one, either who
+    /// has changed the word sees that, or this sees the change.
+    #[cold]
+    fn expire_ordered(self) {
+        // Pairs with the exchanges of the word.
+        smp_mb(Full);
         loop {
             let word = self.word.load();
 
-            match word.wanted() {
-                // Only a clock that is read after the word tells that the time has come: the alarm
-                // may have been armed again since it expired.
-                Some(time) if !word.is_running() && time.nsecs() <= self.clock_of(word).now() => {
-                    // Between the word and the exchange. Before, it could be that of an earlier
-                    // start; after, that of nobody who has started the timer.
-                    let callback = self.callback.get();
-                    let map = self.links.map();
-
-                    if !self.word.begin_run(word) {
-                        continue;
+            match self.run_if_due(word) {
+                Some(true) => return,
+                // Somebody has changed the word.
+                Some(false) => {}
+                None => {
+                    // Who runs the callback makes the alarms fit at its end.
+                    if word.wanted().is_some() && !word.is_running() {
+                        self.fit(word, For::Other);
                     }
-                    if let Some(callback) = callback {
-                        // SAFETY: The timer was alive after the pointer was read, so that is the
-                        // map, and by the type invariants the element is one of it; both are valid,
-                        // as there is a callback.
-                        let element = unsafe { Element::from_value(&*map, self.value()) };
-
-                        self.call(callback, element, time);
-                    }
-                    self.fit_after_run(self.word.end_run());
                     return;
                 }
-                _ if !ordered => {
-                    // That the alarm is not queued was written without a barrier. Who has changed
-                    // the word sees it, or this sees the change. Pairs with the exchanges of the
-                    // word.
-                    smp_mb(Full);
-                    ordered = true;
-                }
-                // Who runs the callback makes the alarms fit at its end.
-                Some(_) if word.is_running() => return,
-                Some(_) => {
-                    self.fit(word, For::Other);
-                    return;
-                }
-                None => return,
             }
         }
     }
 
+    /// Takes the time and calls the callback, if the time has come and the callback does not run.
+    /// Returns `None` if that is not so, and false if the word is not `word` any more.
+    #[inline(always)]
+    fn run_if_due(self, word: Word) -> Option<bool> {
+        let time = word.wanted()?;
+
+        if word.is_running() || !self.is_due(word, time) {
+            return None;
+        }
+        // Between the word and the exchange. Before, it could be that of an earlier start; after,
+        // that of nobody who has started the timer.
+        let callback = self.callback.get();
+        let map = self.links.map();
+
+        if !self.word.begin_run(word) {
+            return Some(false);
+        }
+        if let Some(callback) = callback {
+            // SAFETY: The timer was alive after the pointer was read, so that is the map, and by
+            // the type invariants the element is one of it; both are valid, as there is a callback.
+            let element = unsafe { Element::from_value(&*map, self.value()) };
+
+            self.call(callback, element, time);
+        }
+        self.fit_after_run(self.word.end_run());
+        Some(true)
+    }
+
+    /// Returns whether the time in a word has come.
+    ///
+    /// Only a clock tells: the alarm may have been armed again since it expired.
+    #[inline(always)]
+    fn is_due(self, word: Word, time: Time) -> bool {
+        // Mostly the time had come when the softirq began.
+        let was_due = self.clock() == ClockId::Monotonic && time.nsecs() <= soft_now();
+
+        was_due || self.is_due_by_now(word, time)
+    }
+
+    #[cold]
+    fn is_due_by_now(self, word: Word, time: Time) -> bool {
+        time.nsecs() <= self.clock_of(word).now()
+    }
+
+    #[inline(always)]
     fn call(self, callback: Callback, element: Element<'_>, time: Time) {
+        if trace::expire_is_on() || Run::are_counted() {
+            return self.call_observed(callback, element, time);
+        }
+        // SAFETY: The verifier has admitted the callback for softirq context and for elements of
+        // the map; its code is valid in this RCU read-side section (R2), since softirqs are readers
+        // of RCU. The result is zero, as the verifier has checked.
+        unsafe { callback.call(element) };
+    }
+
+    /// Does what [`Self::call`] does, traced and with statistics.
+    #[cold]
+    fn call_observed(self, callback: Callback, element: Element<'_>, time: Time) {
         trace::expire_entry(self, time);
         // SAFETY: Softirqs are RCU readers, and the run ends in this one.
         let run = Run::begin(|| unsafe { self.callback.prog() });
 
-        // SAFETY: The verifier has admitted the callback for softirq context and for elements of
-        // the map; its code is valid in this RCU read-side section (R2). The result is zero, as the
-        // verifier has checked.
+        // SAFETY: As in `call()`.
         unsafe { callback.call(element) };
 
         run.end();

@@ -4,8 +4,6 @@
 //!
 //! A buried timer needs neither map nor queue, so all three share 16 bytes.
 
-use crate::timer::TimerPtr;
-
 use kernel::{
     bpf::Map,
     sync::{
@@ -18,10 +16,7 @@ use kernel::{
     },
 };
 
-use core::{
-    mem::ManuallyDrop,
-    ptr::NonNull, //
-};
+use core::mem::ManuallyDrop;
 
 /// See the [module](self).
 ///
@@ -69,15 +64,5 @@ impl Links {
         // buries, in `WantedWord::clear_queued()`, both of which come before RCU writes here.
         // Who gets such a pointer, finds the timer dead afterwards.
         map.load(Acquire)
-    }
-
-    /// Returns the address of the links of a timer. At their beginning is the node or, once the
-    /// timer is dead and off the queues, the RCU head.
-    pub(crate) fn of(timer: TimerPtr<'_>) -> NonNull<Self> {
-        // From the pointer, since by the links one gets back to that.
-        let timer = timer.as_non_null().as_ptr();
-
-        // SAFETY: The timer is valid, and a field of it is not at address zero.
-        unsafe { NonNull::new_unchecked(&raw mut (*timer).links) }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Who owns a timer, from the allocator to its slot and back.
+//! The owners of a timer, from the allocator to its slot and back.
 //!
 //! Each type here is a stage and owns the timer, so that it is freed once and by one party (R6) is
 //! a matter of moves:
@@ -54,25 +54,49 @@ use core::{
     ptr::NonNull, //
 };
 
+/// A pointer that owns a timer.
+///
+/// # Invariants
+///
+/// The timer is initialized and owned by `self`. Its memory is that of a `NolockBox`, of a [`Timer`]
+/// or of a [`WallTimer`].
+struct Owned(NonNull<Timer>);
+
+// SAFETY: A timer may be used, and freed, on any CPU.
+unsafe impl Send for Owned {}
+
+impl Owned {
+    fn timer(&self) -> TimerPtr<'_> {
+        // SAFETY: By the type invariants, the timer is initialized and not freed before `self` goes.
+        unsafe { TimerPtr::new(self.0) }
+    }
+}
+
+/// Returns the address of the links of a timer. At their beginning is the node or, once the timer is
+/// dead and off the queues, the RCU head.
+fn links_of(timer: TimerPtr<'_>) -> NonNull<Links> {
+    // From the pointer, since by the links one gets back to that.
+    let timer = timer.as_non_null().as_ptr();
+
+    // SAFETY: The timer is valid, and a field of it is not at address zero.
+    unsafe { NonNull::new_unchecked(&raw mut (*timer).links) }
+}
+
 /// A timer that nobody else has: not yet, or not any more.
 ///
 /// # Invariants
 ///
-/// The timer is initialized and owned by `self`, in memory of a `NolockBox`, be it of a
-/// [`WallTimer`]. Neither an expiry nor the hrtimer core has it.
-pub(crate) struct TimerBox(NonNull<Timer>);
+/// No reader, no expiry and no queue has the timer.
+pub(crate) struct TimerBox(Owned);
 
 impl TimerBox {
-    /// Makes a timer, with memory charged to the memory cgroup of the map; [`ENOMEM`], or
-    /// [`EOPNOTSUPP`] as from `SoftHrTimer::new()`.
-    ///
-    /// # Safety
-    ///
-    /// `element` must have the slot that the timer is for.
-    pub(crate) unsafe fn new(element: Element<'_>, clock: ClockId) -> Result<Self> {
+    /// Makes a timer for the slot in `element`, with memory charged to the memory cgroup of the map;
+    /// [`ENOMEM`], or [`EOPNOTSUPP`] as from `SoftHrTimer::new()`.
+    pub(crate) fn new(element: Element<'_>, clock: ClockId) -> Result<Self> {
         let map = element.map();
         // CAST: A `WallTimer` begins with its timer.
-        // SAFETY: By the safety requirement; the timer is not moved from here on.
+        // SAFETY: The clock of what is no `WallTimer` is not the real-time one; the timer is not
+        // moved from here on.
         let timer = unsafe {
             if clock == ClockId::RealTime {
                 let wall = map
@@ -87,33 +111,31 @@ impl TimerBox {
             }
         };
 
-        // INVARIANT: The boxes owned initialized timers, which were never started.
+        // INVARIANT: The boxes owned initialized timers, which nobody has seen.
         // SAFETY: A box is not null.
-        Ok(Self(unsafe { NonNull::new_unchecked(timer) }))
+        Ok(Self(Owned(unsafe { NonNull::new_unchecked(timer) })))
     }
 
     pub(crate) fn as_ptr(&self) -> *mut Timer {
-        self.0.as_ptr()
+        self.0 .0.as_ptr()
     }
 
     /// Leaves the timer to the slot that it was put into.
     pub(crate) fn into_slot(self) -> NonNull<Timer> {
-        ManuallyDrop::new(self).0
+        ManuallyDrop::new(self).0 .0
     }
 }
 
 impl Drop for TimerBox {
     fn drop(&mut self) {
-        // SAFETY: By the type invariants, the timer is ours.
-        let timer = unsafe { TimerPtr::new(self.0) };
-        let wall = timer.wall().map(|wall| wall.as_non_null());
+        let wall = self.0.timer().wall().map(|wall| wall.as_non_null());
 
         // SAFETY: By the type invariants it was a `NolockBox` before, of what is said here by the
         // invariants of `Timer`; it is not moved, and nobody else uses it.
         unsafe {
             match wall {
                 Some(wall) => drop(NolockBox::from_raw(wall.as_ptr())),
-                None => drop(NolockBox::from_raw(self.0.as_ptr())),
+                None => drop(NolockBox::from_raw(self.as_ptr())),
             }
         }
     }
@@ -123,9 +145,9 @@ impl Drop for TimerBox {
 ///
 /// # Invariants
 ///
-/// The timer is initialized and owned by `self`, and `WantedWord::kill()` was not called for it.
+/// `WantedWord::kill()` was not called for the timer.
 #[must_use = "a timer that is dropped here is never freed"]
-pub(crate) struct Detached(NonNull<Timer>);
+pub(crate) struct Detached(Owned);
 
 impl Detached {
     /// Takes a timer over from its slot.
@@ -135,13 +157,12 @@ impl Detached {
     /// `timer` must come from the slot that owned it, which must not own it any more.
     pub(crate) unsafe fn from_slot(timer: NonNull<Timer>) -> Self {
         // INVARIANT: By the safety requirement; `kill()` is for who took the timer from there.
-        Self(timer)
+        Self(Owned(timer))
     }
 
     /// Kills the timer. Callable in any context.
     pub(crate) fn kill(self) {
-        // SAFETY: By the type invariants the timer is valid.
-        let timer = unsafe { TimerPtr::new(self.0) };
+        let timer = self.0.timer();
 
         // The program need not wait for the drain, which on a CPU that goes offline may not come.
         timer.callback.clear();
@@ -174,16 +195,15 @@ unsafe impl Send for Queued {}
 unsafe impl LlistItem for Queued {
     fn into_node(self) -> NonNull<LlistNode> {
         // SAFETY: By the type invariants the timer is valid.
-        Links::of(unsafe { TimerPtr::new(self.0) }).cast()
+        links_of(unsafe { TimerPtr::new(self.0) }).cast()
     }
 
     unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
+        let links = node.as_ptr().cast::<Links>();
+
         // INVARIANT: What `into_node()` gave up.
         // SAFETY: The node is in the links of a timer, at their beginning.
-        Self(unsafe {
-            let links = node.as_ptr().cast::<Links>();
-            NonNull::new_unchecked(container_of!(links, Timer, links))
-        })
+        Self(unsafe { NonNull::new_unchecked(container_of!(links, Timer, links)) })
     }
 }
 
@@ -206,7 +226,7 @@ impl Queued {
 
         if word.is_dead() {
             // INVARIANT: The timer is dead, and by the type invariants ours.
-            Corpse(self.0).bury();
+            Corpse(Owned(self.0)).bury();
         } else {
             timer.fit_in_drain(word);
         }
@@ -216,7 +236,7 @@ impl Queued {
 impl From<Corpse> for Queued {
     fn from(corpse: Corpse) -> Self {
         // INVARIANT: The timer is dead and was on no queue, by the invariants of `Corpse`.
-        Self(corpse.0)
+        Self(corpse.0 .0)
     }
 }
 
@@ -224,21 +244,17 @@ impl From<Corpse> for Queued {
 ///
 /// # Invariants
 ///
-/// The timer is dead and owned by `self`, and its `links` are not in use.
+/// The timer is dead, and its `links` are not in use.
 #[must_use = "a timer that is dropped here is never freed"]
-pub(crate) struct Corpse(NonNull<Timer>);
-
-// SAFETY: A timer may be freed on any CPU.
-unsafe impl Send for Corpse {}
+pub(crate) struct Corpse(Owned);
 
 impl Corpse {
     /// Takes the alarms out and leaves the rest to RCU; not where [`must_defer`] says so, but in
     /// the drain.
     fn bury(self) {
-        // SAFETY: By the type invariants the timer is valid.
-        let timer = unsafe { TimerPtr::new(self.0) };
+        let timer = self.0.timer();
 
-        // What was set since it was killed, or just before.
+        // A callback may have been set since the timer was killed, or just before.
         timer.callback.clear();
         // If it runs, it finds no callback or is past that, and is waited for below.
         timer.take_out();
@@ -252,28 +268,24 @@ impl Corpse {
 unsafe impl RcuItem for Corpse {
     fn into_head(self) -> NonNull<RcuHead> {
         // INVARIANT (`Links`): The timer is dead and off the queues.
-        // SAFETY: By the type invariants the timer is valid.
-        Links::of(unsafe { TimerPtr::new(self.0) }).cast()
+        links_of(self.0.timer()).cast()
     }
 
     unsafe fn from_head(head: NonNull<RcuHead>) -> Self {
+        let links = head.as_ptr().cast::<Links>();
+
         // INVARIANT: The corpse that `into_head()` gave up.
         // SAFETY: The head is in the links of a timer, at their beginning.
-        Self(unsafe {
-            let links = head.as_ptr().cast::<Links>();
-            NonNull::new_unchecked(container_of!(links, Timer, links))
-        })
+        let timer = unsafe { NonNull::new_unchecked(container_of!(links, Timer, links)) };
+        Self(Owned(timer))
     }
 
     /// Cancels what a start that raced with the timer's death has armed (R1), and frees the timer,
     /// unless its expiry runs.
     fn after_grace_period(self) {
-        // SAFETY: By the type invariants the timer is valid.
-        let timer = unsafe { TimerPtr::new(self.0) };
-
-        // All who could arm it are through, but for an expiry that runs, which may do so at its
-        // end: it is a reader of RCU, so look again after another grace period.
-        if !timer.take_out() {
+        // Nobody can arm it any more, but for an expiry that runs. That is a reader of RCU, so look
+        // again after another grace period.
+        if !self.0.timer().take_out() {
             tasks_trace::call(self);
             return;
         }

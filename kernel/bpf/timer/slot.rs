@@ -108,10 +108,9 @@ impl Slot {
     /// Does what [`Self::init`] does; `element` has this slot.
     fn make_timer(&self, element: Element<'_>, clock: ClockId) -> Result {
         self.vacate(element)?;
-        // SAFETY: `init()` got the slot from the element.
-        let timer = unsafe { TimerBox::new(element, clock) }?;
+        let timer = TimerBox::new(element, clock)?;
 
-        // INVARIANT: The slot owns the timer from here on.
+        // INVARIANT: The slot owns the timer from here on, which is made for the slot in `element`.
         // Full: publishes the timer, for the Acquire in `timer()`.
         while let Err(_other) = self.timer.cmpxchg(ptr::null_mut(), timer.as_ptr(), Full) {
             self.vacate(element)?;

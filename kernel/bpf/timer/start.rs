@@ -7,7 +7,10 @@ use crate::{
         Fit,
         For, //
     },
-    timer::TimerPtr,
+    timer::{
+        steady,
+        TimerPtr, //
+    },
     trace,
     word::{
         Time,
@@ -22,15 +25,6 @@ use kernel::{
 };
 
 use core::num::NonZero;
-
-/// Returns the clock for times from now on, which setting a clock must not move.
-#[inline]
-pub(crate) fn steady(clock: ClockId) -> ClockId {
-    match clock {
-        ClockId::RealTime => ClockId::Monotonic,
-        steady => steady,
-    }
-}
 
 /// The arguments of `bpf_timer_start()`.
 ///
@@ -56,16 +50,6 @@ impl Start {
         }
         // INVARIANT: Checked above.
         Ok(Self { nsecs, flags })
-    }
-
-    #[inline]
-    pub(crate) fn nsecs(self) -> u64 {
-        self.nsecs
-    }
-
-    #[inline]
-    pub(crate) fn flags(self) -> u64 {
-        self.flags
     }
 
     /// Returns when a timer on `clock` is to expire that is started now. `read` reads a clock.
@@ -102,7 +86,7 @@ impl TimerPtr<'_> {
     #[inline]
     pub(crate) fn start(self, start: Start) -> Result {
         if trace::start_is_on() {
-            return trace::start(self, start, Self::start_and_fit);
+            return trace::start(self, start.nsecs, start.flags, || self.start_and_fit(start));
         }
         self.start_and_fit(start).0
     }

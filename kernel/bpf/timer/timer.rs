@@ -5,7 +5,6 @@
 use crate::{
     callback::CallbackCell,
     links::Links,
-    start::steady,
     word::WantedWord, //
 };
 
@@ -30,7 +29,6 @@ use kernel::{
 use core::{
     marker::PhantomData,
     mem::transmute,
-    num::NonZero,
     ops::Deref,
     ptr::NonNull, //
 };
@@ -87,7 +85,7 @@ kernel::impl_has_soft_hr_timer! {
 ///
 /// # Invariants
 ///
-/// The bits of [`Home::CLOCK`] are a [`ClockId`].
+/// The bits of [`Home::CLOCK`] are a [`ClockId`], and the others the address of a value.
 #[derive(Copy, Clone)]
 struct Home(NonNull<c_void>);
 
@@ -103,9 +101,10 @@ impl Home {
 
     #[inline]
     fn value(self) -> NonNull<c_void> {
-        // A value is not at address zero.
-        self.0
-            .map_addr(|addr| NonZero::new(addr.get() & !Self::CLOCK).unwrap_or(addr))
+        let value = self.0.as_ptr().map_addr(|addr| addr & !Self::CLOCK);
+
+        // SAFETY: By the type invariants, this is the address of a value, which is not zero.
+        unsafe { NonNull::new_unchecked(value) }
     }
 
     #[inline]
@@ -117,19 +116,29 @@ impl Home {
     }
 }
 
+/// Returns the clock for times from now on, which setting a clock must not move.
+#[inline]
+pub(crate) fn steady(clock: ClockId) -> ClockId {
+    match clock {
+        ClockId::RealTime => ClockId::Monotonic,
+        steady => steady,
+    }
+}
+
 impl Timer {
-    /// Returns an initializer for a timer that is stopped and has no callback.
+    /// Returns an initializer for a timer that is stopped and has no callback, for the slot in
+    /// `element`.
     ///
     /// # Safety
     ///
-    /// - `element` must have the slot that the timer is for.
-    /// - If `clock` is the real-time one, the timer must be that of a
-    ///   [`WallTimer`](crate::alarm::WallTimer).
+    /// If `clock` is the real-time one, the timer must be that of a
+    /// [`WallTimer`](crate::alarm::WallTimer).
     pub(crate) unsafe fn new(
         element: Element<'_>,
         clock: ClockId,
     ) -> impl PinInit<Self, Error> + '_ {
-        // INVARIANT: By the safety requirement; the timer dies with the element.
+        // INVARIANT: The timer is for the slot in `element`, and dies with that; the rest is the
+        // safety requirement.
         try_pin_init!(Self {
             hrtimer <- SoftHrTimer::new(steady(clock), StartMode::ABSOLUTE),
             callback: CallbackCell::new(),

@@ -5,7 +5,6 @@
 //! C header: [`include/trace/events/bpf_timer.h`](srctree/include/trace/events/bpf_timer.h)
 
 use crate::{
-    start::Start,
     timer::{
         Timer,
         TimerPtr, //
@@ -132,28 +131,21 @@ pub(crate) fn start_is_on() -> bool {
     is_on!(__tracepoint_bpf_timer_start)
 }
 
-/// Does a start, and traces it. `do_start` also returns whether the timer was pushed back.
+/// Does a start, and traces it. `start` also returns whether the timer was pushed back.
 #[cold]
-pub(crate) fn start<'a>(
-    timer: TimerPtr<'a>,
-    start: Start,
-    do_start: impl FnOnce(TimerPtr<'a>, Start) -> (Result, bool),
+pub(crate) fn start(
+    timer: TimerPtr<'_>,
+    nsecs: u64,
+    flags: u64,
+    start: impl FnOnce() -> (Result, bool),
 ) -> Result {
-    let (result, pushed) = do_start(timer, start);
+    let (result, pushed) = start();
     let id = Identity::of(timer);
     let ret = code(&result, |()| 0);
 
     // SAFETY: The arguments are plain values.
     unsafe {
-        tracepoints::bpf_timer_start(
-            id.timer,
-            id.map_id,
-            id.prog_id,
-            start.nsecs(),
-            start.flags(),
-            pushed,
-            ret,
-        );
+        tracepoints::bpf_timer_start(id.timer, id.map_id, id.prog_id, nsecs, flags, pushed, ret);
     }
     result
 }
@@ -182,6 +174,12 @@ pub(crate) fn cancel<'a, T: Copy>(
         tracepoints::bpf_timer_cancel(id.timer, id.map_id, id.prog_id, without_waiting, ret);
     }
     result
+}
+
+/// Returns whether expiries are to be traced.
+#[inline]
+pub(crate) fn expire_is_on() -> bool {
+    is_on!(__tracepoint_bpf_timer_expire_entry) || is_on!(__tracepoint_bpf_timer_expire_exit)
 }
 
 #[inline]

@@ -299,13 +299,14 @@ impl WantedWord {
         self.exchange(seen, running)
     }
 
-    /// Says that the callback has returned; returns what the word is then.
+    /// Says that the callback has returned; returns what the word is then. For the expiry whose
+    /// [`Self::begin_run`] returned true.
     #[inline]
     pub(crate) fn end_run(&self) -> Word {
-        let ended = |word: Word| Word(word.0 & !Word::RUNNING);
+        // Nobody else clears `RUNNING`, so this does not borrow from other bits.
+        let old = self.0.fetch_sub(Word::RUNNING, Full);
 
-        self.change(|old| Some(ended(old)))
-            .map_or_else(ended, ended)
+        Word(old.wrapping_sub(Word::RUNNING))
     }
 
     /// Says that the timer is queued; returns whether the caller has to put it on a queue. If the

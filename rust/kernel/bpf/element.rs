@@ -44,12 +44,12 @@ impl<'a> Element<'a> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::from_value`], of the value that has `timer`.
+    /// As for [`Self::from_value`]; the value is the one that has `timer`.
     #[inline]
     pub unsafe fn from_timer(map: &'a Map, timer: NonNull<bindings::bpf_timer>) -> Self {
-        let offset = map.timer_offset().unwrap_or(0);
-        // SAFETY: By the safety requirement, so far is the timer from the beginning of the value.
-        let value = unsafe { timer.byte_sub(offset) }.cast();
+        // SAFETY: By the safety requirement the values of the map have a timer, and so far is that
+        // from the beginning of this one.
+        let value = unsafe { timer.byte_sub(map.timer_offset().unwrap_unchecked()) }.cast();
 
         // INVARIANT: By the safety requirement.
         Self { map, value }

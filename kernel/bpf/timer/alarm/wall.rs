@@ -50,13 +50,9 @@ impl SoftHrTimerCallback for WallTimer {
 impl WallTimer {
     /// Returns an initializer for a timer that is stopped and has no callback, for the slot in
     /// `element`.
-    ///
-    /// # Safety
-    ///
-    /// `element` must have the slot that the timer is for.
-    pub(crate) unsafe fn new(element: Element<'_>) -> impl PinInit<Self, Error> + '_ {
+    pub(crate) fn new(element: Element<'_>) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
-            // SAFETY: By the safety requirement; the timer is that of a `WallTimer`.
+            // SAFETY: The timer is that of a `WallTimer`.
             timer <- unsafe { Timer::new(element, ClockId::RealTime) },
             hrtimer <- SoftHrTimer::new(ClockId::RealTime, StartMode::ABSOLUTE),
         }? Error)

@@ -25,12 +25,19 @@ struct Clocked<'a> {
 }
 
 impl<'a> Run<'a> {
+    /// Returns whether runs are counted.
+    #[inline]
+    pub fn are_counted() -> bool {
+        // SAFETY: This is a static key that C defines.
+        unsafe { crate::jump_label::static_branch_unlikely!(bindings::bpf_stats_enabled_key) }
+    }
+
     /// Begins a run of the program that `prog` returns, which is only asked if runs are counted.
     ///
     /// The caller must not migrate before the run ends, as is the case where programs run.
     #[inline]
     pub fn begin(prog: impl FnOnce() -> Option<&'a Prog>) -> Self {
-        if !are_counted() {
+        if !Self::are_counted() {
             return Self(None);
         }
         Self(prog().map(|prog| Clocked {
@@ -52,10 +59,4 @@ impl<'a> Run<'a> {
             unsafe { bindings::bpf_prog_count_run(run.prog.as_ptr(), nsecs) };
         }
     }
-}
-
-#[inline]
-fn are_counted() -> bool {
-    // SAFETY: This is a static key that C defines.
-    unsafe { crate::jump_label::static_branch_unlikely!(bindings::bpf_stats_enabled_key) }
 }

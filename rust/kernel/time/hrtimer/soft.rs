@@ -497,6 +497,16 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     }
 }
 
+/// Returns what the monotonic clock was, in nanoseconds, when the softirq began that expires timers.
+///
+/// Takes an instruction or two. It spares a callback to read the clock that only wants to know
+/// whether some time has come. For softirq context.
+#[inline]
+pub fn soft_now() -> i64 {
+    // SAFETY: Callable in any context. Outside of a softirq, it may be that of another CPU.
+    unsafe { bindings::hrtimer_soft_now() }
+}
+
 /// The identity of a timer: an address that is never dereferenced.
 #[derive(Copy, Clone)]
 pub struct TimerId(*mut bindings::hrtimer);
