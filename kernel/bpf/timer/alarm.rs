@@ -10,9 +10,9 @@
 //!
 //! # Look, act, look again
 //!
-//! Whoever has changed the word makes the alarm fit, by [`TimerPtr::fit`]. Where an hrtimer must not
-//! be touched, that leaves it to the [drain](crate::drain). Nothing else touches an hrtimer of a
-//! timer that is alive.
+//! Whoever has changed the word makes the alarm fit, by [`TimerPtr::fit`]. Where an hrtimer must
+//! not be touched, that leaves it to the [drain](crate::drain). Nothing else touches an hrtimer of
+//! a timer that is alive.
 //!
 //! - A *look* sees whether the alarm is queued, and for when. It follows a change of the word.
 //! - An *act* arms the alarm for the wanted time, or takes it out if there is none.
@@ -252,9 +252,9 @@ impl<'a> TimerPtr<'a> {
 
     /// Makes the alarms fit what the word has become meanwhile. `done` says what [`Self::act`] did.
     ///
-    /// Other CPUs can make it necessary to act again and again. So that they cannot keep a CPU (R7),
-    /// this acts once at most, and then leaves the timer to the next run of the drain. The drain
-    /// does not act here.
+    /// Other CPUs can make it necessary to act again and again. So that they cannot keep a CPU
+    /// (R7), this acts once at most, and then leaves the timer to the next run of the drain. The
+    /// drain does not act here.
     #[cold]
     fn look_again(self, mut done: bool, whom: For, _: &IrqsOff) {
         for may_act in [whom != For::Drain, false] {

@@ -52,8 +52,8 @@ impl Links {
         }
     }
 
-    /// Returns the map or, once the timer is dead, whatever RCU has put in its place. So ask whether
-    /// the timer is dead after that.
+    /// Returns the map or, once the timer is dead, whatever RCU has put in its place. So ask
+    /// whether the timer is dead after that.
     #[inline]
     pub(crate) fn map(&self) -> *mut Map {
         // SAFETY: The union has no padding, and any content makes an atomic pointer. RCU may write

@@ -58,8 +58,8 @@ use core::{
 ///
 /// # Invariants
 ///
-/// The timer is initialized and owned by `self`. Its memory is that of a `NolockBox`, of a [`Timer`]
-/// or of a [`WallTimer`].
+/// The timer is initialized and owned by `self`. Its memory is that of a `NolockBox`, of a
+/// [`Timer`] or of a [`WallTimer`].
 struct Owned(NonNull<Timer>);
 
 // SAFETY: A timer may be used, and freed, on any CPU.
@@ -67,13 +67,14 @@ unsafe impl Send for Owned {}
 
 impl Owned {
     fn timer(&self) -> TimerPtr<'_> {
-        // SAFETY: By the type invariants, the timer is initialized and not freed before `self` goes.
+        // SAFETY: By the type invariants, the timer is initialized and not freed before `self`
+        // goes.
         unsafe { TimerPtr::new(self.0) }
     }
 }
 
-/// Returns the address of the links of a timer. At their beginning is the node or, once the timer is
-/// dead and off the queues, the RCU head.
+/// Returns the address of the links of a timer. At their beginning is the node or, once the timer
+/// is dead and off the queues, the RCU head.
 fn links_of(timer: TimerPtr<'_>) -> NonNull<Links> {
     // From the pointer, since by the links one gets back to that.
     let timer = timer.as_non_null().as_ptr();
@@ -90,8 +91,8 @@ fn links_of(timer: TimerPtr<'_>) -> NonNull<Links> {
 pub(crate) struct TimerBox(Owned);
 
 impl TimerBox {
-    /// Makes a timer for the slot in `element`, with memory charged to the memory cgroup of the map;
-    /// [`ENOMEM`], or [`EOPNOTSUPP`] as from `SoftHrTimer::new()`.
+    /// Makes a timer for the slot in `element`, with memory charged to the memory cgroup of the
+    /// map; [`ENOMEM`], or [`EOPNOTSUPP`] as from `SoftHrTimer::new()`.
     pub(crate) fn new(element: Element<'_>, clock: ClockId) -> Result<Self> {
         let map = element.map();
         // CAST: A `WallTimer` begins with its timer.

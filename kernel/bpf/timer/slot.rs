@@ -86,10 +86,11 @@ impl Slot {
 
     /// Puts a new timer into the slot.
     ///
-    /// [`EBUSY`] if there is one, [`ENOMEM`], [`EOPNOTSUPP`] as from [`SoftHrTimer::new`], [`EPERM`]
-    /// if the map has no user reference, or [`ENOENT`] if the element was deleted, so that nobody
-    /// would ever cancel the timer. In a resizable hash, a timer in a deleted element stays in the
-    /// slot and cannot be used before the element is in the map again; see [`Timer::find`].
+    /// [`EBUSY`] if there is one, [`ENOMEM`], [`EOPNOTSUPP`] as from [`SoftHrTimer::new`],
+    /// [`EPERM`] if the map has no user reference, or [`ENOENT`] if the element was deleted, so
+    /// that nobody would ever cancel the timer. In a resizable hash, a timer in a deleted element
+    /// stays in the slot and cannot be used before the element is in the map again; see
+    /// [`Timer::find`].
     ///
     /// [`SoftHrTimer::new`]: kernel::time::hrtimer::soft::SoftHrTimer::new
     pub(crate) fn init(element: Element<'_>, clock: ClockId) -> Result {

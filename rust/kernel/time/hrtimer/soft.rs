@@ -497,7 +497,8 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     }
 }
 
-/// Returns what the monotonic clock was, in nanoseconds, when the softirq began that expires timers.
+/// Returns what the monotonic clock was, in nanoseconds, when the softirq began that expires
+/// timers.
 ///
 /// Takes an instruction or two. It spares a callback to read the clock that only wants to know
 /// whether some time has come. For softirq context.
