@@ -61,7 +61,6 @@
  * Breaks: DRAIN_BARE -DMAY0=2 -DMAY1=0 -DKILL: the drain is no RCU reader
  * Breaks: FREE_EXPIRING -DMAY0=1 -DMAY1=0 -DOPS0=2 -DKILL: a timer is freed while its expiry runs
  * Breaks: NO_RUNNER -DALARMS=2 -DMAY0=1 -DMAY1=1: the expiry of one alarm calls while that of the other does
- * Breaks: KEPT_ENDS -DALARMS=2 -DMAY0=1 -DMAY1=1: who could not take one alarm out does not look again after the other
  * Breaks: LEAVE_NOTHING -DALARMS=2 -DMAY0=1 -DMAY1=1: who ran the callback leaves what the other alarm has left to it
  */
 #ifndef ALARMS
@@ -135,11 +134,7 @@ bool refused;		/* an alarm was left queued, as its expiry ran */
 #define HAND_OVER	hand_over()
 #endif
 /* An alarm that cannot be taken out is left, unless another time is wanted by now. */
-#ifdef KEPT_ENDS
-#define KEPT	kept
-#else
 #define KEPT	(kept && w == NONE)
-#endif
 #ifdef TRUST_QUEUED
 #define FITS	(w == NONE -> !armed[0] && !armed[B] : a)
 #else
