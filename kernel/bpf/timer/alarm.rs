@@ -101,13 +101,13 @@ struct IrqsOff {
 }
 
 impl IrqsOff {
-    /// Disables interrupts, unless [`must_defer`] says that alarms are left to the drain here.
+    /// Disables interrupts, unless [`drain::must_defer`] says that alarms are left to the drain.
     #[inline(always)]
     fn unless_deferred() -> Option<Self> {
         // SAFETY: Nothing that is called while there is an `IrqsOff` leaves a guard behind.
         let saved = unsafe { interrupt::local_irq_save() };
 
-        if saved.were_disabled() || interrupt::in_hardirq() {
+        if drain::must_defer_if(saved.were_disabled()) {
             return None;
         }
         Some(Self {
@@ -256,18 +256,22 @@ impl<'a> TimerPtr<'a> {
     /// (R7), this acts once at most, and then leaves the timer to the next run of the drain. The
     /// drain does not act here.
     #[cold]
-    fn look_again(self, mut done: bool, whom: For, _: &IrqsOff) {
-        for may_act in [whom != For::Drain, false] {
-            let word = self.word.load();
+    fn look_again(self, done: bool, whom: For, _: &IrqsOff) {
+        // If an alarm could not be taken out, its expiry runs and looks at the word, too.
+        let is_settled =
+            |word: Word, done: bool| self.fits(word) || (!done && word.wanted().is_none());
+        let word = self.word.load();
 
-            // If an alarm could not be taken out, its expiry runs and looks at the word, too.
-            if self.fits(word) || (!done && word.wanted().is_none()) {
+        if is_settled(word, done) {
+            return;
+        }
+        if whom != For::Drain {
+            let done = self.act(word, whom);
+
+            // As in `make_fit()`.
+            smp_mb(Full);
+            if is_settled(self.word.load(), done) {
                 return;
-            }
-            if may_act {
-                done = self.act(word, whom);
-                // As above.
-                smp_mb(Full);
             }
         }
         drain::post(self);

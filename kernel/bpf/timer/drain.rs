@@ -45,7 +45,13 @@ use kernel::{
 /// bookkeeping, so that alarms must be left to the drain.
 #[inline]
 pub(crate) fn must_defer() -> bool {
-    interrupt::in_hardirq() || interrupt::irqs_disabled()
+    must_defer_if(interrupt::irqs_disabled())
+}
+
+/// Does what [`must_defer`] does, for who knows whether interrupts are disabled.
+#[inline]
+pub(crate) fn must_defer_if(irqs_disabled: bool) -> bool {
+    irqs_disabled || interrupt::in_hardirq()
 }
 
 /// The queue of a CPU.

@@ -38,6 +38,28 @@ static __u64 least_of_rounds(struct timer_bench *skel, const struct bpf_program 
 	return skel->bss->least;
 }
 
+/*
+ * Runs @progs, each after @prepare if there is one, and tells what each but the first costs
+ * beyond that. A program leaves in @cost what @count operations have cost.
+ */
+static void bench(struct timer_bench *skel, const struct bpf_program *prepare,
+		  const struct bpf_program **progs, int nr, const __u64 *cost, int count)
+{
+	__s64 nothing = 0;
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		if (prepare)
+			ASSERT_OK(run(prepare), "prepare");
+		ASSERT_OK(run(progs[i]), bpf_program__name(progs[i]));
+		ASSERT_OK(skel->bss->err, bpf_program__name(progs[i]));
+		if (!i)
+			nothing = *cost;
+		else
+			report(bpf_program__name(progs[i]), *cost, nothing, count);
+	}
+}
+
 /* What all of the operations on one timer cost. */
 static void bench_one(struct timer_bench *skel)
 {
@@ -52,18 +74,9 @@ static void bench_one(struct timer_bench *skel)
 		skel->progs.set_callback_and_cancel,
 		skel->progs.set_callback_start_cancel,
 	};
-	__s64 nothing = 0, find;
-	int i;
+	__s64 find;
 
-	for (i = 0; i < ARRAY_SIZE(progs); i++) {
-		ASSERT_OK(run(skel->progs.prepare), "prepare");
-		ASSERT_OK(run(progs[i]), bpf_program__name(progs[i]));
-		ASSERT_OK(skel->bss->err, bpf_program__name(progs[i]));
-		if (!i)
-			nothing = skel->bss->least;
-		else
-			report(bpf_program__name(progs[i]), skel->bss->least, nothing, BATCH);
-	}
+	bench(skel, skel->progs.prepare, progs, ARRAY_SIZE(progs), &skel->bss->least, BATCH);
 	find = least_of_rounds(skel, skel->progs.find);
 	report("init", least_of_rounds(skel, skel->progs.init), find, BATCH);
 }
@@ -79,17 +92,8 @@ static void bench_many(struct timer_bench *skel)
 		skel->progs.many_start_earlier,
 		skel->progs.many_cancel_async,
 	};
-	__s64 nothing = 0;
-	int i;
 
-	for (i = 0; i < ARRAY_SIZE(progs); i++) {
-		ASSERT_OK(run(progs[i]), bpf_program__name(progs[i]));
-		ASSERT_OK(skel->bss->err, bpf_program__name(progs[i]));
-		if (!i)
-			nothing = skel->bss->total;
-		else
-			report(bpf_program__name(progs[i]), skel->bss->total, nothing, MANY);
-	}
+	bench(skel, NULL, progs, ARRAY_SIZE(progs), &skel->bss->total, MANY);
 
 	/* All expire in one softirq, after the program. */
 	skel->bss->expires = now(CLOCK_MONOTONIC) + NSEC_PER_SEC;
