@@ -7,15 +7,13 @@ use crate::{
     bindings,
     interrupt,
     prelude::*,
-    sync::{
-        atomic::{
-            ordering::Relaxed,
-            Atomic, //
+    sync::atomic::{
+        ordering::{
+            Full,
+            Relaxed,
+            Release, //
         },
-        barrier::{
-            smp_mb,
-            Full, //
-        },
+        Atomic, //
     },
     types::NotThreadSafe, //
 };
@@ -25,7 +23,16 @@ use core::ptr;
 /// How many timers one [`CancelWait`] can be for: as many as have been wanted yet.
 const WAIT_FOR: usize = 2;
 
+/// The expiries that wait, on all CPUs. An expiry that finds none need not look at the other CPUs,
+/// so what a wait costs does not grow with their number.
+static WAITING: Waiting = Waiting(Atomic::new(0));
+
+/// Has a cache line to itself, like what a CPU waits for: other CPUs write it, or look at it.
+#[repr(align(64))]
+struct Waiting(Atomic<i32>);
+
 /// What the expiry that runs on a CPU waits for. Only written on that CPU.
+#[repr(align(64))]
 struct WaitsFor([Atomic<*mut bindings::hrtimer>; WAIT_FOR]);
 
 crate::define_per_cpu! {
@@ -113,16 +120,22 @@ impl CancelWait {
         }
         here.set(&timers);
 
-        // Pairs with the same barrier on the CPUs that wait for us: of all expiries in a circle,
-        // of which the smallest is one that waits for itself, the last to get here sees what the
-        // others have made known.
-        smp_mb(Full);
-        let result = if WAITS_FOR.copies().any(|waits| waits.contains(own)) {
+        // Full: `set()` comes before, and what others have made known after. Pairs with the same
+        // `fetch_add()` on the CPUs that wait for us: of all expiries in a circle, of which the
+        // smallest is one that waits for itself, the last to get here finds that others wait, and
+        // sees what they have made known. It sees its own, too.
+        let others_wait = WAITING.0.fetch_add(1, Full) > 0;
+        let is_awaited = here.contains(own)
+            || others_wait && WAITS_FOR.copies().any(|waits| waits.contains(own));
+        let result = if is_awaited {
             Err(EDEADLK)
         } else {
             // INVARIANT: Made known above, and until `wait` returns.
             Ok(wait(&Self(NotThreadSafe)))
         };
+        // Release: the wait comes before. Pairs with the `fetch_add()` of an expiry that finds
+        // nobody waiting, and may wait for this one.
+        WAITING.0.fetch_sub(1, Release);
         here.clear();
         result
     }
