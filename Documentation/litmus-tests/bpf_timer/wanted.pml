@@ -133,8 +133,6 @@ bool refused;		/* an alarm was left queued, as its expiry ran */
 #else
 #define HAND_OVER	hand_over()
 #endif
-/* An alarm that cannot be taken out is left, unless another time is wanted by now. */
-#define KEPT	(kept && w == NONE)
 #ifdef TRUST_QUEUED
 #define FITS	(w == NONE -> !armed[0] && !armed[B] : a)
 #else
@@ -184,11 +182,11 @@ inline hand_over()
 /* Makes the alarms fit the word, which was w on clock c a moment ago. FITS tells what a look says. */
 inline fit(most)
 {
-	atomic { USED; rounds = 0; kept = false; a = armed[c] };
+	atomic { USED; rounds = 0; a = armed[c] };
 	do
 	:: atomic {
 		if
-		:: FITS || KEPT -> a = 0; break
+		:: FITS -> a = 0; break
 		:: else
 		fi;
 		a = 0;
@@ -205,7 +203,7 @@ inline fit(most)
 #else
 		:: w == NONE -> take_out(0)
 #endif
-		:: else -> armed[c] = true; expires[c] = w; kept = false
+		:: else -> armed[c] = true; expires[c] = w
 		fi
 #ifdef NO_LOOK
 		; break

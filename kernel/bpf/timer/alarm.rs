@@ -49,7 +49,8 @@ use crate::{
 use kernel::{
     interrupt::{
         self,
-        IrqSaved, //
+        IrqSaved,
+        IrqsOff, //
     },
     sync::barrier::{
         smp_mb,
@@ -95,30 +96,17 @@ impl For {
     }
 }
 
-/// Alarms may be touched here, and interrupts are off.
-struct IrqsOff {
-    _saved: Option<IrqSaved>,
-}
+/// Disables interrupts, so that alarms may be touched, unless [`drain::must_defer`] says that they
+/// are left to the drain.
+#[inline(always)]
+fn irqs_off_unless_deferred() -> Option<IrqSaved> {
+    // SAFETY: Nothing that is called until this is dropped leaves a guard behind.
+    let saved = unsafe { interrupt::local_irq_save() };
 
-impl IrqsOff {
-    /// Disables interrupts, unless [`drain::must_defer`] says that alarms are left to the drain.
-    #[inline(always)]
-    fn unless_deferred() -> Option<Self> {
-        // SAFETY: Nothing that is called while there is an `IrqsOff` leaves a guard behind.
-        let saved = unsafe { interrupt::local_irq_save() };
-
-        if drain::must_defer_if(saved.were_disabled()) {
-            return None;
-        }
-        Some(Self {
-            _saved: Some(saved),
-        })
+    if drain::must_defer_if(saved.were_disabled()) {
+        return None;
     }
-
-    /// For the drain, which is an interrupt.
-    fn in_drain() -> Self {
-        Self { _saved: None }
-    }
+    Some(saved)
 }
 
 /// Says how the alarms came to fit.
@@ -199,11 +187,11 @@ impl<'a> TimerPtr<'a> {
     /// Takes the alarms out; returns false if one is left, since its expiry runs.
     ///
     /// Not for code that may have interrupted the hrtimer core.
-    pub(crate) fn take_out(self) -> bool {
-        let own = self.hrtimer.try_to_cancel();
-        let wall = self
-            .wall()
-            .map_or(TryCancel::Inactive, |wall| wall.hrtimer.try_to_cancel());
+    pub(crate) fn take_out(self, irqs_off: &IrqsOff) -> bool {
+        let own = self.hrtimer.try_to_cancel_irqoff(irqs_off);
+        let wall = self.wall().map_or(TryCancel::Inactive, |wall| {
+            wall.hrtimer.try_to_cancel_irqoff(irqs_off)
+        });
 
         own != TryCancel::Running && wall != TryCancel::Running
     }
@@ -217,7 +205,7 @@ impl<'a> TimerPtr<'a> {
         if self.may_stay(word, whom) {
             return Fit::Already;
         }
-        if let Some(irqs_off) = IrqsOff::unless_deferred() {
+        if let Some(irqs_off) = irqs_off_unless_deferred() {
             self.make_fit(word, whom, &irqs_off);
             return Fit::Made;
         }
@@ -232,72 +220,68 @@ impl<'a> TimerPtr<'a> {
     }
 
     /// Does what [`Self::fit`] does, in the drain.
-    pub(crate) fn fit_in_drain(self, word: Word) {
+    pub(crate) fn fit_in_drain(self, word: Word, irqs_off: &IrqsOff) {
         if !self.may_stay(word, For::Drain) {
-            self.make_fit(word, For::Drain, &IrqsOff::in_drain());
+            self.make_fit(word, For::Drain, irqs_off);
         }
     }
 
     /// Acts on a word. If the word has changed meanwhile, looks again.
     #[inline(always)]
     fn make_fit(self, word: Word, whom: For, irqs_off: &IrqsOff) {
-        let done = self.act(word, whom);
-
+        self.act(word, whom, irqs_off);
         // The look comes after the act. Pairs with the exchanges of the word.
         smp_mb(Full);
         if self.word.load() != word {
-            self.look_again(done, whom, irqs_off);
+            self.look_again(whom, irqs_off);
         }
     }
 
-    /// Makes the alarms fit what the word has become meanwhile. `done` says what [`Self::act`] did.
+    /// Makes the alarms fit what the word has become meanwhile.
     ///
     /// Other CPUs can make it necessary to act again and again. So that they cannot keep a CPU
     /// (R7), this acts once at most, and then leaves the timer to the next run of the drain. The
     /// drain does not act here.
     #[cold]
-    fn look_again(self, done: bool, whom: For, _: &IrqsOff) {
-        // If an alarm could not be taken out, its expiry runs and looks at the word, too.
-        let is_settled =
-            |word: Word, done: bool| self.fits(word) || (!done && word.wanted().is_none());
+    fn look_again(self, whom: For, irqs_off: &IrqsOff) {
         let word = self.word.load();
 
-        if is_settled(word, done) {
+        if self.fits(word) {
             return;
         }
         if whom != For::Drain {
-            let done = self.act(word, whom);
-
+            self.act(word, whom, irqs_off);
             // As in `make_fit()`.
             smp_mb(Full);
-            if is_settled(self.word.load(), done) {
+            if self.fits(self.word.load()) {
                 return;
             }
         }
         drain::post(self);
     }
 
-    /// Arms the alarm that a word wants, or takes out all; returns false if one is left.
+    /// Arms the alarm that a word wants, or takes out all. If one is left since its expiry runs, that
+    /// looks at the word, too.
     #[inline(always)]
-    fn act(self, word: Word, whom: For) -> bool {
+    fn act(self, word: Word, whom: For, irqs_off: &IrqsOff) {
         let Some(time) = word.wanted() else {
-            return self.take_out();
+            self.take_out(irqs_off);
+            return;
         };
         let mode = StartMode::new(true, whom != For::Other && word.is_pinned());
 
         if !word.is_wall() {
-            SoftHrTimer::start(self.as_item(), time.nsecs(), mode);
+            SoftHrTimer::start_irqoff(self.as_item(), time.nsecs(), mode, irqs_off);
         } else if let Some(wall) = self.wall() {
-            SoftHrTimer::start(wall, time.nsecs(), mode);
+            SoftHrTimer::start_irqoff(wall, time.nsecs(), mode, irqs_off);
         }
-        true
     }
 
     /// Makes the alarms fit what another expiry may have left to the one that ran the callback.
     #[inline]
     pub(crate) fn fit_after_run(self, word: Word) {
         // One alarm expires on one CPU at a time.
-        if self.wall().is_some() && word.wanted().is_some() {
+        if word.wanted().is_some() && self.wall().is_some() {
             self.fit_again();
         }
     }

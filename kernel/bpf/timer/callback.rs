@@ -114,7 +114,7 @@ impl CallbackCell {
         self.set_other(prog, callback)
     }
 
-    #[cold]
+    #[inline(never)]
     fn set_other(&self, prog: &Prog, callback: Callback) -> Result {
         // Keeps the code alive while it is set here without a program of its own (R2).
         let guard = prog.try_get()?;

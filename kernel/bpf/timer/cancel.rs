@@ -14,7 +14,6 @@ use crate::{
 };
 
 use kernel::{
-    ffi::c_int,
     prelude::*,
     processor::cpu_relax,
     time::hrtimer::soft::{
@@ -23,24 +22,36 @@ use kernel::{
     },
 };
 
+/// Returns what a cancellation of a timer that was armed, or was not, has done.
+#[inline]
+fn outcome(armed: bool) -> TryCancel {
+    if armed {
+        TryCancel::Cancelled
+    } else {
+        TryCancel::Inactive
+    }
+}
+
 impl TimerPtr<'_> {
-    /// Drops the callback, for a cancellation that has taken the time. Takes the time again, and
-    /// returns what the word was before that.
+    /// Drops the callback, for a cancellation that has taken the time; returns what the word is then.
     ///
     /// A start that found the callback before it was dropped may change the word after the time was
     /// taken. Either this sees the start, or the start sees that there is no callback any more. An
-    /// expiry may have begun to call for such a start. The time has to be taken before the callback
-    /// is dropped: else the expiry could take the time, and find no callback.
+    /// expiry may have begun to call for such a start. So if the word has a time again, the time has
+    /// to be taken again, and if it says that the callback runs, that is to be waited for.
+    ///
+    /// The time has to be taken before the callback is dropped: else the expiry could take the time,
+    /// and find no callback.
     #[inline]
     fn drop_callback(self) -> Word {
         self.callback.clear();
         // Pairs with the exchange in `WantedWord::want()`, after which the start looks for the
         // callback again, and with that in `WantedWord::begin_run()`.
-        self.word.take()
+        self.word.load()
     }
 
-    /// Cancels the timer and drops its callback; returns whether it was armed. Callable in any
-    /// context.
+    /// Cancels the timer and drops its callback. Returns [`TryCancel::Cancelled`] if it was armed,
+    /// else [`TryCancel::Inactive`]. Callable in any context.
     ///
     /// No callback begins for a start that came before. If the callback runs, waits for it to
     /// return. Where [`must_defer`] says so it does not wait, and fails with [`EBUSY`]; all else is
@@ -49,35 +60,46 @@ impl TimerPtr<'_> {
     /// [`EDEADLK`] where it would wait for itself, or for another callback that waits for the one
     /// that calls this (R4). Nothing is done then, unless the callback began during the call.
     #[inline]
-    pub(crate) fn cancel(self) -> Result<bool> {
+    pub(crate) fn cancel(self) -> Result<TryCancel> {
         if trace::cancel_is_on() {
-            return trace::cancel(self, false, Self::cancel_and_fit, c_int::from);
+            return trace::cancel(self, false, Self::cancel_and_fit);
         }
         self.cancel_and_fit()
     }
 
     // Inlined into `cancel()`, though that is not the only caller.
     #[inline(always)]
-    fn cancel_and_fit(self) -> Result<bool> {
+    fn cancel_and_fit(self) -> Result<TryCancel> {
         let old = self.word.take_unless_running();
 
         if old.is_running() {
             return self.cancel_running(false);
         }
+        let armed = old.wanted().is_some();
         let since = self.drop_callback();
-        let armed = old.wanted().or(since.wanted()).is_some();
 
-        self.fit(since.wanting_nothing(), For::Other);
-        if since.is_running() {
-            return self.cancel_running(armed);
+        if since.wanted().is_some() || since.is_running() {
+            return self.cancel_overtaken(armed);
         }
-        Ok(armed)
+        self.fit(since, For::Other);
+        Ok(outcome(armed))
+    }
+
+    /// Cancels the timer when a start came between taking the time and dropping the callback.
+    #[cold]
+    fn cancel_overtaken(self, armed: bool) -> Result<TryCancel> {
+        let (next, running) = self.cancel_next();
+
+        if running {
+            return self.cancel_running(armed || next);
+        }
+        Ok(outcome(armed || next))
     }
 
     /// Cancels the timer while its callback runs; `armed` says whether it was when the cancellation
     /// began.
     #[cold]
-    fn cancel_running(self, mut armed: bool) -> Result<bool> {
+    fn cancel_running(self, mut armed: bool) -> Result<TryCancel> {
         if must_defer() {
             // Whether the callback was interrupted does not change while this interrupts it.
             if self.expires_here() {
@@ -93,7 +115,7 @@ impl TimerPtr<'_> {
 
                 armed |= next;
                 if !running {
-                    return armed;
+                    return outcome(armed);
                 }
                 while self.word.load().is_running() {
                     cpu_relax();
@@ -106,7 +128,8 @@ impl TimerPtr<'_> {
     /// the timer was armed, and whether the callback runs.
     fn cancel_next(self) -> (bool, bool) {
         let old = self.word.take();
-        let since = self.drop_callback();
+        self.drop_callback();
+        let since = self.word.take();
 
         self.fit_again();
         (
@@ -124,7 +147,7 @@ impl TimerPtr<'_> {
     #[inline]
     pub(crate) fn try_cancel(self) -> Result<TryCancel> {
         if trace::cancel_is_on() {
-            return trace::cancel(self, true, Self::try_cancel_and_fit, |done| done as c_int);
+            return trace::cancel(self, true, Self::try_cancel_and_fit);
         }
         self.try_cancel_and_fit()
     }
@@ -142,8 +165,7 @@ impl TimerPtr<'_> {
         match self.fit(old.wanting_nothing(), For::Other) {
             Fit::Posted => Err(ECANCELED),
             Fit::Already if must_defer() => Err(ECANCELED),
-            _ if old.wanted().is_some() => Ok(TryCancel::Cancelled),
-            _ => Ok(TryCancel::Inactive),
+            _ => Ok(outcome(old.wanted().is_some())),
         }
     }
 

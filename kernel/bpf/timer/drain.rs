@@ -18,7 +18,10 @@ use crate::{
 };
 
 use kernel::{
-    interrupt,
+    interrupt::{
+        self,
+        IrqsOff, //
+    },
     irq_work::{
         IrqWork,
         IrqWorkItem, //
@@ -82,8 +85,12 @@ kernel::impl_has_irq_work! {
 impl IrqWorkItem for Queue {
     fn run(&'static self) {
         let drain = self.pace.begin();
+        // SAFETY: An `irq_work` runs with interrupts off, and they stay off until this returns.
+        let irqs_off = unsafe { IrqsOff::assume() };
 
-        self.timers.take_all().for_each(Queued::process);
+        self.timers
+            .take_all()
+            .for_each(|timer| timer.process(irqs_off));
         if let Some(nsecs) = self.pace.end(drain) {
             self.pause(nsecs);
         }

@@ -9,10 +9,7 @@ use crate::{
         TimerPtr, //
     },
     trace,
-    word::{
-        Time,
-        Word, //
-    }, //
+    word::Word, //
 };
 
 use kernel::{
@@ -27,7 +24,6 @@ use kernel::{
     },
     time::hrtimer::soft::{
         soft_now,
-        ClockId,
         ItemPtr,
         SoftHrTimerCallback, //
     },
@@ -47,9 +43,12 @@ impl TimerPtr<'_> {
     /// was set.
     #[inline(always)]
     pub(crate) fn expire(self) {
-        match self.run_if_due(self.word.load()) {
-            Some(true) => {}
-            _ => self.expire_ordered(),
+        let word = self.word.load();
+
+        // Mostly the time had come when the softirq began. What the monotonic clock says has come
+        // on the others, too: none can be set to before it.
+        if !(word.is_due_by(soft_now()) && !word.is_running() && self.run(word)) {
+            self.expire_ordered();
         }
     }
 
@@ -64,69 +63,49 @@ impl TimerPtr<'_> {
         loop {
             let word = self.word.load();
 
-            match self.run_if_due(word) {
-                Some(true) => return,
-                // Somebody has changed the word.
-                Some(false) => {}
-                None => {
-                    // Who runs the callback makes the alarms fit at its end.
-                    if word.wanted().is_some() && !word.is_running() {
-                        self.fit(word, For::Other);
-                    }
-                    return;
-                }
+            // Who runs the callback makes the alarms fit at its end.
+            if word.wanted().is_none() || word.is_running() {
+                return;
+            }
+            // Only a clock tells: the alarm may have been armed again since it expired.
+            if !word.is_due_by(self.clock_of(word).now()) {
+                self.fit(word, For::Other);
+                return;
+            }
+            // Otherwise, somebody has changed the word.
+            if self.run(word) {
+                return;
             }
         }
     }
 
-    /// Takes the time and calls the callback, if the time has come and the callback does not run.
-    /// Returns `None` if that is not so, and false if the word is not `word` any more.
+    /// Takes the time and calls the callback; returns false if the word is not `word` any more.
+    /// That word must say that the time has come, and that the callback does not run.
     #[inline(always)]
-    fn run_if_due(self, word: Word) -> Option<bool> {
-        let time = word.wanted()?;
-
-        if word.is_running() || !self.is_due(word, time) {
-            return None;
-        }
+    fn run(self, word: Word) -> bool {
         // Between the word and the exchange. Before, it could be that of an earlier start; after,
         // that of nobody who has started the timer.
         let callback = self.callback.get();
         let map = self.links.map();
 
         if !self.word.begin_run(word) {
-            return Some(false);
+            return false;
         }
         if let Some(callback) = callback {
             // SAFETY: The timer was alive after the pointer was read, so that is the map, and by
             // the type invariants the element is one of it; both are valid, as there is a callback.
             let element = unsafe { Element::from_value(&*map, self.value()) };
 
-            self.call(callback, element, time);
+            self.call(callback, element, word);
         }
         self.fit_after_run(self.word.end_run());
-        Some(true)
-    }
-
-    /// Returns whether the time in a word has come.
-    ///
-    /// Only a clock tells: the alarm may have been armed again since it expired.
-    #[inline(always)]
-    fn is_due(self, word: Word, time: Time) -> bool {
-        // Mostly the time had come when the softirq began.
-        let was_due = self.clock() == ClockId::Monotonic && time.nsecs() <= soft_now();
-
-        was_due || self.is_due_by_now(word, time)
-    }
-
-    #[cold]
-    fn is_due_by_now(self, word: Word, time: Time) -> bool {
-        time.nsecs() <= self.clock_of(word).now()
+        true
     }
 
     #[inline(always)]
-    fn call(self, callback: Callback, element: Element<'_>, time: Time) {
+    fn call(self, callback: Callback, element: Element<'_>, word: Word) {
         if trace::expire_is_on() || Run::are_counted() {
-            return self.call_observed(callback, element, time);
+            return self.call_observed(callback, element, word);
         }
         // SAFETY: The verifier has admitted the callback for softirq context and for elements of
         // the map; its code is valid in this RCU read-side section (R2), since softirqs are readers
@@ -136,8 +115,10 @@ impl TimerPtr<'_> {
 
     /// Does what [`Self::call`] does, traced and with statistics.
     #[cold]
-    fn call_observed(self, callback: Callback, element: Element<'_>, time: Time) {
-        trace::expire_entry(self, time);
+    fn call_observed(self, callback: Callback, element: Element<'_>, word: Word) {
+        if let Some(time) = word.wanted() {
+            trace::expire_entry(self, time);
+        }
         // SAFETY: Softirqs are RCU readers, and the run ends in this one.
         let run = Run::begin(|| unsafe { self.callback.prog() });
 

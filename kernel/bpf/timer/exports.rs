@@ -113,7 +113,7 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel(timer: *mut bindings::bpf_
         // SAFETY: By the safety requirement; programs run in read-side sections.
         let timer = unsafe { Slot::from_raw(timer) }.timer()?;
 
-        timer.cancel().map(c_long::from)
+        Ok(timer.cancel()? as c_long)
     })
 }
 

@@ -31,6 +31,10 @@ use kernel::{
     alloc::allocator::NolockBox,
     bpf::Element,
     container_of,
+    interrupt::{
+        self,
+        IrqsOff, //
+    },
     prelude::*,
     sync::{
         llist::{
@@ -216,7 +220,7 @@ impl Queued {
     }
 
     /// Makes the alarms of a timer fit, or buries it, in the drain.
-    pub(crate) fn process(self) {
+    pub(crate) fn process(self, irqs_off: &IrqsOff) {
         // When the word does not say `QUEUED` any more, others may kill and bury a timer that is
         // alive. They free it after a grace period of Tasks Trace RCU, which implies one of RCU.
         let _reader = rcu::read_lock();
@@ -229,7 +233,7 @@ impl Queued {
             // INVARIANT: The timer is dead, and by the type invariants ours.
             Corpse(Owned(self.0)).bury();
         } else {
-            timer.fit_in_drain(word);
+            timer.fit_in_drain(word, irqs_off);
         }
     }
 }
@@ -257,9 +261,19 @@ impl Corpse {
 
         // A callback may have been set since the timer was killed, or just before.
         timer.callback.clear();
-        // If it runs, it finds no callback or is past that, and is waited for below.
-        timer.take_out();
+        // If an expiry runs, it finds no callback or is past that, and is waited for below.
+        if timer.is_any_queued() {
+            self.take_out();
+        }
         tasks_trace::call(self);
+    }
+
+    /// Takes the alarms out; returns false if one is left, since its expiry runs.
+    fn take_out(&self) -> bool {
+        // SAFETY: The only guard in this function, which calls nothing that leaves one behind.
+        let irqs_off = unsafe { interrupt::local_irq_save() };
+
+        self.0.timer().take_out(&irqs_off)
     }
 }
 
@@ -286,7 +300,7 @@ unsafe impl RcuItem for Corpse {
     fn after_grace_period(self) {
         // Nobody can arm it any more, but for an expiry that runs. That is a reader of RCU, so look
         // again after another grace period.
-        if !self.0.timer().take_out() {
+        if !self.take_out() {
             tasks_trace::call(self);
             return;
         }

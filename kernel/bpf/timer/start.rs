@@ -86,7 +86,9 @@ impl TimerPtr<'_> {
     #[inline]
     pub(crate) fn start(self, start: Start) -> Result {
         if trace::start_is_on() {
-            return trace::start(self, start.nsecs, start.flags, || self.start_and_fit(start));
+            return trace::start(self, start.nsecs, start.flags, move || {
+                self.start_and_fit(start)
+            });
         }
         self.start_and_fit(start).0
     }

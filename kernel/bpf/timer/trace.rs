@@ -20,7 +20,10 @@ use kernel::{
     },
     prelude::*,
     sync::rcu,
-    time::hrtimer::soft::ClockId, //
+    time::hrtimer::soft::{
+        ClockId,
+        TryCancel, //
+    },
 };
 
 /// Returns whether a tracepoint is on; costs no more than a jump that is patched in.
@@ -156,18 +159,16 @@ pub(crate) fn cancel_is_on() -> bool {
     is_on!(__tracepoint_bpf_timer_cancel)
 }
 
-/// Does a cancellation, which returns `value` of its result to the program, and traces it with the
-/// program that the timer has before.
+/// Does a cancellation, and traces it with the program that the timer has before.
 #[cold]
-pub(crate) fn cancel<'a, T: Copy>(
+pub(crate) fn cancel<'a>(
     timer: TimerPtr<'a>,
     without_waiting: bool,
-    cancel: impl FnOnce(TimerPtr<'a>) -> Result<T>,
-    value: impl FnOnce(T) -> c_int,
-) -> Result<T> {
+    cancel: impl FnOnce(TimerPtr<'a>) -> Result<TryCancel>,
+) -> Result<TryCancel> {
     let id = Identity::of(timer);
     let result = cancel(timer);
-    let ret = code(&result, |&result| value(result));
+    let ret = code(&result, |&done| done as c_int);
 
     // SAFETY: The arguments are plain values.
     unsafe {

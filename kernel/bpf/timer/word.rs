@@ -22,7 +22,10 @@
 //!   taken off.
 //! - *NOT_ALIVE*: the timer is not born yet or, if the time is not zero, dead. It has no time then.
 
-use core::num::NonZero;
+use core::{
+    hint,
+    num::NonZero, //
+};
 
 use kernel::{
     prelude::*,
@@ -123,6 +126,13 @@ impl Word {
     pub(crate) fn wanted(self) -> Option<Time> {
         // Below zero it is not alive, and what is less than a unit has no time.
         (self.0 as i64 >= Time::UNIT as i64).then_some(Time(self.0 & Time::MASK))
+    }
+
+    /// Returns whether the timer is to expire at `now` or before, on the clock that the time is on.
+    #[inline]
+    pub(crate) fn is_due_by(self, now: i64) -> bool {
+        // The bits that are no time make it less than a unit later, and times are multiples of one.
+        self.wanted().is_some() && self.0 as i64 <= now | (Time::UNIT as i64 - 1)
     }
 
     /// Returns whether the time is on the real-time clock.
@@ -254,7 +264,13 @@ impl WantedWord {
     #[inline]
     pub(crate) fn want(&self, wish: Wish) -> Result<Word> {
         match self.change(|old| old.is_alive().then_some(old.wanting(wish))) {
-            Ok(old) => Ok(old.wanting(wish)),
+            Ok(old) => {
+                let said = old.wanting(wish);
+
+                // SAFETY: The word was alive, and a wish has a time.
+                unsafe { hint::assert_unchecked(said.wanted().is_some()) };
+                Ok(said)
+            }
             Err(seen) => Err(seen.not_alive()),
         }
     }
@@ -441,6 +457,24 @@ mod tests {
         assert_eq!(word.take().wanted(), None);
         assert!(!word.set_queued());
         assert_eq!(word.load(), Word::DEAD);
+        Ok(())
+    }
+
+    #[test]
+    fn time_is_due_from_when_it_has_come() -> Result {
+        let word = born();
+
+        assert!(!word.load().is_due_by(i64::MAX));
+        for (wall, pinned) in [(false, false), (true, true)] {
+            let said = word.want(Wish::new(Time::at(32), wall, pinned))?;
+
+            assert!(!said.is_due_by(0));
+            assert!(!said.is_due_by(31));
+            assert!(said.is_due_by(32));
+            assert!(said.is_due_by(i64::MAX));
+        }
+        assert!(!word.kill());
+        assert!(!word.load().is_due_by(i64::MAX));
         Ok(())
     }
 

@@ -21,7 +21,8 @@ use kernel::{
     },
     time::hrtimer::soft::{
         SoftHrTimer,
-        StartMode, //
+        StartMode,
+        TryCancel, //
     },
 };
 
@@ -61,7 +62,7 @@ mod tests {
         assert_eq!(timer.map().err(), Some(code::ENOENT));
         assert_eq!(timer.start(start), Err(code::EINVAL));
         assert_eq!(timer.try_cancel().err(), Some(code::ENOENT));
-        assert_eq!(timer.cancel(), Ok(false));
+        assert_eq!(timer.cancel(), Ok(TryCancel::Inactive));
         Ok(())
     }
 

@@ -69,7 +69,10 @@ pub use cancel_wait::CancelWait;
 use super::HrTimerRestart;
 use crate::{
     bindings,
-    interrupt,
+    interrupt::{
+        self,
+        IrqsOff, //
+    },
     prelude::*,
     sync::atomic::{
         ordering::Relaxed,
@@ -177,6 +180,17 @@ pub enum TryCancel {
     Inactive = 0,
     /// The timer was started, and is not any more.
     Cancelled = 1,
+}
+
+impl TryCancel {
+    #[inline]
+    fn from_c(ret: crate::ffi::c_int) -> Self {
+        match ret {
+            0 => Self::Inactive,
+            1.. => Self::Cancelled,
+            _ => Self::Running,
+        }
+    }
 }
 
 /// Declares that a type has a [`SoftHrTimer`] field.
@@ -406,26 +420,37 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     where
         T: 'a,
     {
-        // From the item, since the callback gets from this pointer to that.
-        // SAFETY: By the type invariants, the item is live.
-        let timer = unsafe { T::raw_get_timer(item.into().as_non_null().as_ptr()) };
-        // CAST: A `SoftHrTimer` is transparent over an `Opaque<hrtimer>`.
-        let timer = Opaque::cast_into(timer.cast::<Opaque<bindings::hrtimer>>());
+        // SAFETY: By the invariants of `ItemPtr` the timer is initialized, for soft expiry as `mode`
+        // is; by the contract of `HasSoftHrTimer` it stays alive.
+        unsafe { bindings::hrtimer_start_range_ns(raw_timer(item.into()), expires, 0, mode.0) };
+    }
 
-        // SAFETY: By the type invariants the timer is initialized, for soft expiry as `mode` is; by
-        // the contract of `HasSoftHrTimer` it stays alive.
-        unsafe { bindings::hrtimer_start_range_ns(timer, expires, 0, mode.0) };
+    /// Does what [`Self::start`] does, with interrupts off. Takes some instructions less.
+    #[inline]
+    pub fn start_irqoff<'a>(
+        item: impl Into<ItemPtr<'a, T>>,
+        expires: i64,
+        mode: StartMode,
+        _: &IrqsOff,
+    ) where
+        T: 'a,
+    {
+        // SAFETY: As in `start()`; interrupts are off.
+        unsafe { bindings::hrtimer_start_irqoff(raw_timer(item.into()), expires, mode.0) };
     }
 
     /// Cancels the timer without waiting; callable where [`Self::start`] is.
     #[inline]
     pub fn try_to_cancel(&self) -> TryCancel {
         // SAFETY: By the type invariants the timer is initialized.
-        match unsafe { bindings::hrtimer_try_to_cancel(self.timer.get()) } {
-            0 => TryCancel::Inactive,
-            1.. => TryCancel::Cancelled,
-            _ => TryCancel::Running,
-        }
+        TryCancel::from_c(unsafe { bindings::hrtimer_try_to_cancel(self.timer.get()) })
+    }
+
+    /// Does what [`Self::try_to_cancel`] does, with interrupts off. Takes some instructions less.
+    #[inline]
+    pub fn try_to_cancel_irqoff(&self, _: &IrqsOff) -> TryCancel {
+        // SAFETY: By the type invariants the timer is initialized; interrupts are off.
+        TryCancel::from_c(unsafe { bindings::hrtimer_try_to_cancel_irqoff(self.timer.get()) })
     }
 
     /// Cancels the timer and waits until its callback does not run any more.
@@ -495,6 +520,16 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     pub fn id(&self) -> TimerId {
         TimerId(self.timer.get())
     }
+}
+
+/// Returns the C timer of an item. It is part of the item, to which the callback gets from there.
+#[inline]
+fn raw_timer<T: SoftHrTimerCallback>(item: ItemPtr<'_, T>) -> *mut bindings::hrtimer {
+    // SAFETY: By the type invariants, the item is live.
+    let timer = unsafe { T::raw_get_timer(item.as_non_null().as_ptr()) };
+
+    // CAST: A `SoftHrTimer` is transparent over an `Opaque<hrtimer>`.
+    Opaque::cast_into(timer.cast::<Opaque<bindings::hrtimer>>())
 }
 
 /// Returns what the monotonic clock was, in nanoseconds, when the softirq began that expires
