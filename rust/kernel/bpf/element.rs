@@ -92,38 +92,28 @@ impl<'a> Element<'a> {
         let array = unsafe { container_of!(map, bindings::bpf_array, map) };
         // SAFETY: The values follow the array's header; this only computes their address.
         let first = unsafe { (&raw const (*array).__bindgen_anon_1) as usize };
-        // SAFETY: The field is constant while the map lives.
-        let elem_size = unsafe { (*array).elem_size as usize };
-        let offset = value.addr().wrapping_sub(first);
+        // SAFETY: The field is constant while the map lives, and no array has elements of size zero.
+        let elem_size = unsafe {
+            let size = (*array).elem_size as usize;
+            core::hint::assert_unchecked(size != 0);
+            size
+        };
 
-        // No element is of size zero; saying what would be then spares the code of a panic.
-        *index = offset.checked_div(elem_size).unwrap_or(0) as u32;
+        *index = (value.addr().wrapping_sub(first) / elem_size) as u32;
         core::ptr::from_mut(index).cast()
     }
 
-    /// Returns whether the map has the element, as hashes tell by looking for its key; it always
-    /// has in maps of other kinds.
+    /// Returns whether the map has the element. Maps whose elements cannot be deleted always have.
     ///
     /// Callable in any context. Gives no memory ordering.
     #[inline]
     pub fn is_in_map(self) -> bool {
-        !(self.map.is_hash() || self.map.is_resizable_hash()) || self.is_found()
-    }
-
-    /// Returns whether a hash has the element.
-    fn is_found(self) -> bool {
         let map = self.map.as_ptr();
-        let key = self.key(&mut 0);
-        // SAFETY: The operations of a map are constant. What does not count as a use of the
-        // element, where that makes a difference, goes first.
-        let lookup = unsafe {
-            let ops = (*map).ops;
-            (*ops).map_lookup_elem_sys_only.or((*ops).map_lookup_elem)
-        };
+        // SAFETY: The operations of a map are constant.
+        let has_value = unsafe { (*(*map).ops).map_has_value };
 
-        // SAFETY: Hashes are looked up in without a lock, in any context. By the type invariants
-        // the key is memory of an element that is not freed. The map may give it to another key
-        // meanwhile, as it may that of an element that a lookup is just comparing with.
-        lookup.is_some_and(|lookup| unsafe { lookup(map, key) } == self.value.as_ptr())
+        // SAFETY: By the type invariants, this is the value of an element of the map that is not
+        // freed, though the map may give its memory to another element.
+        has_value.is_none_or(|has_value| unsafe { has_value(map, self.value.as_ptr()) })
     }
 }

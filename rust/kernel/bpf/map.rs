@@ -100,16 +100,6 @@ impl Map {
         usize::try_from(unsafe { (*record).timer_off }).ok()
     }
 
-    /// Returns whether the map is a hash of a fixed size, be it with LRU eviction.
-    #[inline]
-    pub fn is_hash(&self) -> bool {
-        // SAFETY: The field is constant while the map lives.
-        let kind = unsafe { (*self.as_ptr()).map_type };
-
-        kind == bindings::bpf_map_type_BPF_MAP_TYPE_HASH
-            || kind == bindings::bpf_map_type_BPF_MAP_TYPE_LRU_HASH
-    }
-
     /// Returns whether the map is a resizable hash.
     #[inline]
     pub fn is_resizable_hash(&self) -> bool {

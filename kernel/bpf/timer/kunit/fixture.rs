@@ -79,50 +79,46 @@ pub(super) struct Fixture {
 
 static_assert!(core::mem::offset_of!(Fixture, array_values) == size_of::<bindings::bpf_array>());
 
-/// The lookup in a map that has its one element.
-///
-/// # Safety
-///
-/// `map` must be that of a [`Fixture`].
-unsafe extern "C" fn lookup(map: *mut bindings::bpf_map, _key: *mut c_void) -> *mut c_void {
-    // SAFETY: By the safety requirement.
-    unsafe { Fixture::from_map(map) }.element().0.cast()
-}
-
-/// The lookup in a map that has no element.
+/// What a map says of its one element.
 ///
 /// # Safety
 ///
 /// None, but that is the type.
-unsafe extern "C" fn lookup_in_empty(
-    _map: *mut bindings::bpf_map,
-    _key: *mut c_void,
-) -> *mut c_void {
-    core::ptr::null_mut()
+unsafe extern "C" fn has_element(_map: *mut bindings::bpf_map, _value: *const c_void) -> bool {
+    true
 }
 
-/// The lookup in a map whose element was deleted, where the init that looks has not yet taken its
-/// timer back when somebody else has the element again and makes a timer in it.
+/// What a map says of an element that was deleted.
 ///
 /// # Safety
 ///
-/// As for [`lookup`]; to be called by an init.
-unsafe extern "C" fn lookup_too_late(
+/// None, but that is the type.
+unsafe extern "C" fn has_no_element(_map: *mut bindings::bpf_map, _value: *const c_void) -> bool {
+    false
+}
+
+/// What a map says of an element that was deleted, to an init that has not yet taken its timer back
+/// when somebody else has the element again and makes a timer in it.
+///
+/// # Safety
+///
+/// `map` must be that of a [`Fixture`]; to be called by an init.
+unsafe extern "C" fn has_element_too_late(
     map: *mut bindings::bpf_map,
-    _key: *mut c_void,
-) -> *mut c_void {
+    _value: *const c_void,
+) -> bool {
     // SAFETY: By the safety requirement.
     let fixture = unsafe { Fixture::from_map(map) };
     let place = fixture.element();
 
-    fixture.set_lookup(lookup);
+    fixture.set_has_value(has_element);
     if let Ok(timer) = place.inner() {
         warn_unless(timer.word.abandon());
     }
     place
         .note(0)
         .store(fixture.init(place, MONOTONIC) as i64, Relaxed);
-    core::ptr::null_mut()
+    false
 }
 
 // SAFETY: The C structures are accessed as BPF programs would, or while no timer is started.
@@ -157,7 +153,7 @@ impl Fixture {
             map.numa_node = bindings::NUMA_NO_NODE;
             map.record = fixture.record.get();
             map.ops = fixture.ops.get();
-            (*fixture.ops.get()).map_lookup_elem = Some(lookup);
+            (*fixture.ops.get()).map_has_value = Some(has_element);
             map.usercnt.counter = 1;
             (*map.record).timer_off = core::mem::offset_of!(Value, timer) as i32;
             for (prog, aux) in fixture.progs.iter().zip(&fixture.auxs) {
@@ -202,27 +198,27 @@ impl Fixture {
         self.array.get().cast()
     }
 
-    fn set_lookup(
+    fn set_has_value(
         &self,
-        lookup: unsafe extern "C" fn(*mut bindings::bpf_map, *mut c_void) -> *mut c_void,
+        has_value: unsafe extern "C" fn(*mut bindings::bpf_map, *const c_void) -> bool,
     ) {
-        // SAFETY: No operation on a timer of the map is under way that looks anything up.
-        unsafe { (*self.ops.get()).map_lookup_elem = Some(lookup) };
+        // SAFETY: No operation on a timer of the map is under way that asks for an element.
+        unsafe { (*self.ops.get()).map_has_value = Some(has_value) };
     }
 
     /// As if the element had been deleted.
     pub(super) fn delete_element(&self) {
-        self.set_lookup(lookup_in_empty);
+        self.set_has_value(has_no_element);
     }
 
     /// As if its memory were used for another element of the map.
     pub(super) fn reuse_element(&self) {
-        self.set_lookup(lookup);
+        self.set_has_value(has_element);
     }
 
-    /// As if it had been, until an init has found out; see [`lookup_too_late`].
+    /// As if it had been, until an init has found out; see [`has_element_too_late`].
     pub(super) fn delete_element_for_a_moment(&self) {
-        self.set_lookup(lookup_too_late);
+        self.set_has_value(has_element_too_late);
     }
 
     pub(super) fn set_user_refs(&self, refs: i64) {
