@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Figures for the tests; they are invented.
+
+use crate::figures::Key;
+use serde_json::Value;
+
+pub fn full() -> Value {
+    serde_json::from_str(include_str!("../tests/sample.json")).unwrap()
+}
+
+/// The same as a quick run has it.
+pub fn quick() -> Value {
+    let mut value = full();
+    value["quick"] = true.into();
+    let all = value.as_object_mut().unwrap();
+    for section in ["lateness", "neighbour", "memory", "free"] {
+        all.remove(section);
+    }
+    let rows = all["instructions"].as_array_mut().unwrap();
+    rows.retain(|row| row["timers"] == 1000 && row["map"] == "array");
+    value
+}
+
+/// A key in a task.
+pub fn key(operation: &str, map: &str, timers: u64, cpus: u64) -> Key {
+    Key {
+        operation: operation.into(),
+        map: map.into(),
+        context: "task".into(),
+        timers,
+        cpus,
+    }
+}

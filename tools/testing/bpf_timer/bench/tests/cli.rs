@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs the program: its exit status and its last line.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+const SAMPLE: &str = include_str!("sample.json");
+const LIMITS: &str = include_str!("../limits.txt");
+
+struct Run {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(name: &str, json: &str, limits: &str) -> Run {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&dir).unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    command.arg("--limits").arg(write("limits.txt", limits));
+    command.arg(write("figures.json", json));
+    let done = command.output().unwrap();
+    Run {
+        status: done.status.code().unwrap(),
+        stdout: String::from_utf8(done.stdout).unwrap(),
+        stderr: String::from_utf8(done.stderr).unwrap(),
+    }
+}
+
+impl Run {
+    fn last_line(&self) -> &str {
+        self.stdout.lines().last().unwrap_or("")
+    }
+
+    /// Whether there is one sentence and no table.
+    fn is_error(&self, sentence: &str) -> bool {
+        let one_line = self.stderr.lines().count() == 1;
+        let none = self.stdout.is_empty();
+        self.status == 2 && one_line && none && self.stderr.contains(sentence)
+    }
+}
+
+#[test]
+fn full_run_succeeds() {
+    let run = run("full", SAMPLE, LIMITS);
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert!(run.last_line().starts_with("bench: 18 of 18 limits held"));
+}
+
+#[test]
+fn run_over_a_limit_fails() {
+    let run = run("over", SAMPLE, "memory 100 it is so");
+    assert_eq!(run.status, 1, "{}", run.stderr);
+    assert!(run.last_line().starts_with("bench: 0 of 1 limits held"));
+}
+
+#[test]
+fn missing_figure_is_an_error() {
+    let json = SAMPLE.replace("\"rust\": 127.8", "\"rust\": NaN");
+    let run = run("missing", &json, LIMITS);
+    assert!(
+        run.is_error("the figure rust of memory is missing"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn limit_of_nothing_is_an_error() {
+    let run = run("nothing", SAMPLE, "fly * * * * 1.0 it is so");
+    assert!(
+        run.is_error("no figure is left for the limit in line 1"),
+        "{}",
+        run.stderr
+    );
+}
