@@ -5,6 +5,7 @@
 // The table does not show all figures.
 #![allow(dead_code)]
 
+mod base;
 mod figures;
 mod limits;
 mod names;
@@ -16,19 +17,22 @@ mod text;
 mod verdict;
 
 use anyhow::{anyhow, bail, Context, Result};
+use base::Base;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-Usage: bench --limits FILE JSON
+Usage: bench [--base FILE] --limits FILE JSON
 
 Shows the measured figures in JSON as a table. Exits with 1 if a figure exceeds its
 limit, and with 2 if a figure is missing.
 
+  --base FILE    earlier figures, in the same format, to compare with
   --limits FILE  the limits, each with its reason
 ";
 
 struct Options {
+    base: Option<PathBuf>,
     limits: PathBuf,
     json: PathBuf,
 }
@@ -36,9 +40,10 @@ struct Options {
 impl Options {
     /// `None` if help is asked for.
     fn from_args(mut args: impl Iterator<Item = String>) -> Result<Option<Self>> {
-        let (mut limits, mut json) = (None, None);
+        let (mut base, mut limits, mut json) = (None, None, None);
         while let Some(arg) = args.next() {
             match arg.as_str() {
+                "--base" => base = Some(value(&arg, args.next())?),
                 "--limits" => limits = Some(value(&arg, args.next())?),
                 "--help" | "-h" => return Ok(None),
                 _ if arg.starts_with('-') => bail!("unknown option {arg}, see --help"),
@@ -47,6 +52,7 @@ impl Options {
             }
         }
         Ok(Some(Options {
+            base,
             limits: limits.context("--limits is missing, see --help")?,
             json: json.context("the file of figures is missing, see --help")?,
         }))
@@ -76,14 +82,20 @@ fn run() -> Result<bool> {
         return Ok(true);
     };
     let figures = figures::read(&options.json)?;
+    let base = options.base.as_deref().map(figures::read).transpose()?;
+    let base = base.map(Base::new);
     let limits = limits::read(&options.limits)?;
     let verdicts =
         verdict::judge(&figures, &limits).with_context(|| options.limits.display().to_string())?;
-    print!("{}", table::table(&figures, &verdicts));
+    print!("{}", table::table(&figures, &verdicts, base.as_ref()));
     println!(
-        "bench: {} of {} limits held",
+        "bench: {} of {} limits held{}",
         verdicts.held(),
-        verdicts.limits.len()
+        verdicts.limits.len(),
+        base.map_or(String::new(), |base| {
+            let (better, worse) = base.tally(&figures);
+            format!("; {better} got better, {worse} worse")
+        })
     );
     Ok(verdicts.all_held())
 }
@@ -98,7 +110,8 @@ mod tests {
 
     #[test]
     fn options_are_understood() {
-        let options = parse("--limits b d").unwrap().unwrap();
+        let options = parse("--base a --limits b d").unwrap().unwrap();
+        assert_eq!(options.base.unwrap().to_str(), Some("a"));
         assert_eq!(options.json.to_str(), Some("d"));
         assert!(parse("--help").unwrap().is_none());
         for bad in [

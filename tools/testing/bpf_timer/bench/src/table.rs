@@ -2,6 +2,7 @@
 
 //! The table on the terminal, at most 100 columns wide.
 
+use crate::base::Base;
 use crate::figures::{Figures, Row, Series, Slow, Who};
 use crate::names;
 use crate::text::{self, counted, figure, grouped};
@@ -11,11 +12,15 @@ use std::fmt::Write;
 /// The longest label of an operation.
 pub const LABEL: usize = 30;
 
-pub fn table(figures: &Figures, verdicts: &Verdicts<'_>) -> String {
+pub fn table(figures: &Figures, verdicts: &Verdicts<'_>, base: Option<&Base>) -> String {
     let mut out = format!(
         " {:LABEL$}{:>10}{:>9}{:>9}{:>9}{:>7}{:>6}",
         "instructions", "timers", "hrtimer", "C", "Rust", "Rust/C", "limit"
     );
+    if base.is_some() {
+        // After the marks of the limits.
+        write!(out, "{:>13}", "change").unwrap();
+    }
     out.push('\n');
     let mut group = None;
     for (i, row) in figures.rows.iter().enumerate() {
@@ -24,7 +29,7 @@ pub fn table(figures: &Figures, verdicts: &Verdicts<'_>) -> String {
             writeln!(out, "{}", heading(row)).unwrap();
         }
         let over = verdicts.is_over(i, row.ratio());
-        let line = line(row, verdicts.rows[i], over);
+        let line = line(row, verdicts.rows[i], over, base);
         writeln!(out, "{}", line.trim_end()).unwrap();
     }
     let limits = verdicts.limits.iter().filter(|v| v.name() != "cost");
@@ -52,8 +57,8 @@ pub fn heading(row: &Row) -> String {
     )
 }
 
-fn line(row: &Row, limit: Option<f64>, over: bool) -> String {
-    format!(
+fn line(row: &Row, limit: Option<f64>, over: bool, base: Option<&Base>) -> String {
+    let mut out = format!(
         " {:LABEL$.LABEL$}{:>10}{:>9}{:>9.1}{:>9.1}{:>7.3}{:>6}{}",
         names::label(&row.key.operation),
         grouped(row.key.timers),
@@ -63,7 +68,17 @@ fn line(row: &Row, limit: Option<f64>, over: bool) -> String {
         row.ratio(),
         limit.map_or("-".into(), |limit| format!("{limit:.2}")),
         if over { " OVER" } else { "     " },
-    )
+    );
+    if let Some(base) = base {
+        out.push_str(&match base.change(&row.key, row.rust) {
+            Some(change) => {
+                let mark = if change.is_worse() { " worse" } else { "" };
+                format!("{:>+7.1}%{mark}", change.0)
+            }
+            None => format!("{:>8}", "new"),
+        });
+    }
+    out
 }
 
 /// The sections of a full run that no limit is about.
@@ -158,9 +173,9 @@ mod tests {
         parse(&sample::full().to_string()).unwrap()
     }
 
-    fn show(figures: &Figures, limits: &str) -> String {
+    fn show(figures: &Figures, limits: &str, base: Option<&Base>) -> String {
         let limits = limits::parse(limits).unwrap();
-        let out = table(figures, &judge(figures, &limits).unwrap());
+        let out = table(figures, &judge(figures, &limits).unwrap(), base);
         for line in out.lines() {
             assert!(line.chars().count() <= 100, "{line}");
         }
@@ -170,7 +185,7 @@ mod tests {
     #[test]
     fn row_over_its_limit_is_marked() {
         let marked = |limits| {
-            let out = show(&full(), limits);
+            let out = show(&full(), limits, None);
             out.lines().filter(|line| line.contains("OVER")).count()
         };
         assert_eq!(marked("init array task 1000 1 2.0 it is so"), 0);
@@ -179,11 +194,27 @@ mod tests {
     }
 
     #[test]
+    fn changes_are_shown() {
+        let base = Base::new(full());
+        let mut now = full();
+        for row in &mut now.rows {
+            row.rust *= 1.3;
+        }
+        now.rows[1].rust *= 0.5;
+        now.rows[2].key.timers = 12345;
+        let out = show(&now, "* * * * * 1.0 it is so", Some(&base));
+        let rows: Vec<_> = out.lines().skip(2).collect();
+        assert!(rows[0].ends_with("OVER  +30.0% worse"), "{}", rows[0]);
+        assert!(rows[1].ends_with("-35.0%"), "{}", rows[1]);
+        assert!(rows[2].ends_with("new"), "{}", rows[2]);
+    }
+
+    #[test]
     fn quick_run_says_so() {
         let figures = parse(&sample::quick().to_string()).unwrap();
-        let out = show(&figures, "");
+        let out = show(&figures, "", None);
         assert!(out.contains("quick"));
         assert!(!out.contains("lateness"));
-        assert!(show(&full(), "").contains("lateness"));
+        assert!(show(&full(), "", None).contains("lateness"));
     }
 }

@@ -15,7 +15,7 @@ struct Run {
     stderr: String,
 }
 
-fn run(name: &str, json: &str, limits: &str) -> Run {
+fn run(name: &str, json: &str, limits: &str, base: Option<&str>) -> Run {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&dir).unwrap();
     let write = |name: &str, text: &str| {
@@ -26,6 +26,9 @@ fn run(name: &str, json: &str, limits: &str) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
     command.arg("--limits").arg(write("limits.txt", limits));
     command.arg(write("figures.json", json));
+    if let Some(base) = base {
+        command.arg("--base").arg(write("base.json", base));
+    }
     let done = command.output().unwrap();
     Run {
         status: done.status.code().unwrap(),
@@ -49,14 +52,14 @@ impl Run {
 
 #[test]
 fn full_run_succeeds() {
-    let run = run("full", SAMPLE, LIMITS);
+    let run = run("full", SAMPLE, LIMITS, None);
     assert_eq!(run.status, 0, "{}", run.stderr);
     assert!(run.last_line().starts_with("bench: 18 of 18 limits held"));
 }
 
 #[test]
 fn run_over_a_limit_fails() {
-    let run = run("over", SAMPLE, "memory 100 it is so");
+    let run = run("over", SAMPLE, "memory 100 it is so", None);
     assert_eq!(run.status, 1, "{}", run.stderr);
     assert!(run.last_line().starts_with("bench: 0 of 1 limits held"));
 }
@@ -64,7 +67,7 @@ fn run_over_a_limit_fails() {
 #[test]
 fn missing_figure_is_an_error() {
     let json = SAMPLE.replace("\"rust\": 127.8", "\"rust\": NaN");
-    let run = run("missing", &json, LIMITS);
+    let run = run("missing", &json, LIMITS, None);
     assert!(
         run.is_error("the figure rust of memory is missing"),
         "{}",
@@ -74,10 +77,24 @@ fn missing_figure_is_an_error() {
 
 #[test]
 fn limit_of_nothing_is_an_error() {
-    let run = run("nothing", SAMPLE, "fly * * * * 1.0 it is so");
+    let run = run("nothing", SAMPLE, "fly * * * * 1.0 it is so", None);
     assert!(
         run.is_error("no figure is left for the limit in line 1"),
         "{}",
         run.stderr
     );
+}
+
+#[test]
+fn changes_are_counted() {
+    let base = SAMPLE.replace("\"rust\": 118.2", "\"rust\": 100");
+    assert_ne!(base, SAMPLE);
+    let run = run("base", SAMPLE, LIMITS, Some(&base));
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let line = run.last_line();
+    assert!(
+        line.starts_with("bench: 18 of 18 limits held; 0 got better, "),
+        "{line}"
+    );
+    assert!(!line.contains(" 0 worse"), "{line}");
 }
