@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs the program: its exit status and its last line.
+//! Runs the program: its exit status, its page, and its last line.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,8 +13,11 @@ struct Run {
     status: i32,
     stdout: String,
     stderr: String,
+    /// `None` if there is no file.
+    page: Option<String>,
 }
 
+/// Runs the program where a page of that name is there already.
 fn run(name: &str, json: &str, limits: &str, base: Option<&str>) -> Run {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&dir).unwrap();
@@ -23,8 +26,10 @@ fn run(name: &str, json: &str, limits: &str, base: Option<&str>) -> Run {
         fs::write(&path, text).unwrap();
         path
     };
+    let page = write("page.html", "stale");
     let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
     command.arg("--limits").arg(write("limits.txt", limits));
+    command.arg("--html").arg(&page);
     command.arg(write("figures.json", json));
     if let Some(base) = base {
         command.arg("--base").arg(write("base.json", base));
@@ -34,6 +39,7 @@ fn run(name: &str, json: &str, limits: &str, base: Option<&str>) -> Run {
         status: done.status.code().unwrap(),
         stdout: String::from_utf8(done.stdout).unwrap(),
         stderr: String::from_utf8(done.stderr).unwrap(),
+        page: fs::read_to_string(page).ok(),
     }
 }
 
@@ -42,10 +48,14 @@ impl Run {
         self.stdout.lines().last().unwrap_or("")
     }
 
-    /// Whether there is one sentence and no table.
+    fn has_page(&self) -> bool {
+        self.page.as_ref().is_some_and(|page| page.contains("<svg"))
+    }
+
+    /// Whether there is one sentence, and neither a table nor a page, not even the stale one.
     fn is_error(&self, sentence: &str) -> bool {
         let one_line = self.stderr.lines().count() == 1;
-        let none = self.stdout.is_empty();
+        let none = self.stdout.is_empty() && self.page.is_none();
         self.status == 2 && one_line && none && self.stderr.contains(sentence)
     }
 }
@@ -53,19 +63,21 @@ impl Run {
 #[test]
 fn full_run_succeeds() {
     let run = run("full", SAMPLE, LIMITS, None);
-    assert_eq!(run.status, 0, "{}", run.stderr);
-    assert!(run.last_line().starts_with("bench: 18 of 18 limits held"));
+    assert_eq!((run.status, run.has_page()), (0, true), "{}", run.stderr);
+    assert!(run
+        .last_line()
+        .starts_with("bench: 18 of 18 limits held; the page is "));
 }
 
 #[test]
-fn run_over_a_limit_fails() {
+fn run_over_a_limit_fails_with_a_page() {
     let run = run("over", SAMPLE, "memory 100 it is so", None);
-    assert_eq!(run.status, 1, "{}", run.stderr);
-    assert!(run.last_line().starts_with("bench: 0 of 1 limits held"));
+    assert_eq!((run.status, run.has_page()), (1, true), "{}", run.stderr);
+    assert!(run.last_line().starts_with("bench: 0 of 1 limits held; "));
 }
 
 #[test]
-fn missing_figure_is_an_error() {
+fn missing_figure_leaves_no_page() {
     let json = SAMPLE.replace("\"rust\": 127.8", "\"rust\": NaN");
     let run = run("missing", &json, LIMITS, None);
     assert!(
@@ -76,7 +88,7 @@ fn missing_figure_is_an_error() {
 }
 
 #[test]
-fn limit_of_nothing_is_an_error() {
+fn limit_of_nothing_leaves_no_page() {
     let run = run("nothing", SAMPLE, "fly * * * * 1.0 it is so", None);
     assert!(
         run.is_error("no figure is left for the limit in line 1"),
@@ -90,7 +102,7 @@ fn changes_are_counted() {
     let base = SAMPLE.replace("\"rust\": 118.2", "\"rust\": 100");
     assert_ne!(base, SAMPLE);
     let run = run("base", SAMPLE, LIMITS, Some(&base));
-    assert_eq!(run.status, 0, "{}", run.stderr);
+    assert_eq!((run.status, run.has_page()), (0, true), "{}", run.stderr);
     let line = run.last_line();
     assert!(
         line.starts_with("bench: 18 of 18 limits held; 0 got better, "),
