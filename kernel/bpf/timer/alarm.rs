@@ -99,7 +99,7 @@ impl For {
 /// Disables interrupts, so that alarms may be touched, unless [`drain::must_defer`] says that they
 /// are left to the drain.
 #[inline(always)]
-fn irqs_off_unless_deferred() -> Option<IrqSaved> {
+pub(crate) fn irqs_off_unless_deferred() -> Option<IrqSaved> {
     // SAFETY: Nothing that is called until this is dropped leaves a guard behind.
     let saved = unsafe { interrupt::local_irq_save() };
 

@@ -35,9 +35,9 @@ use core::ptr::{
 
 /// A callback and a reference to its program, both of which can be replaced in any context.
 ///
-/// The two are written one after the other. A writer goes on until it has read back both as it
-/// wrote them, so while no writer is at work they are from the same call of [`Self::set`]; a reader
-/// in between can see the callback of a writer that has not finished, and still holds a reference.
+/// The two are written one after the other. A writer goes on until it has read back what it wrote,
+/// so while no writer is at work they are from the same call of [`Self::set`]; a reader in between
+/// can see the callback of a writer that has not finished, and still holds a reference.
 ///
 /// # Invariants
 ///
@@ -119,7 +119,7 @@ impl CallbackCell {
         // Keeps the code alive while it is set here without a program of its own (R2).
         let guard = prog.try_get()?;
 
-        self.replace(Some(&guard), callback.as_ptr());
+        self.replace(&guard, callback.as_ptr());
         Ok(())
     }
 
@@ -128,42 +128,52 @@ impl CallbackCell {
     #[inline]
     pub(crate) fn clear(&self) {
         // Nothing to write, as in `set()`.
-        // Acquire: what follows comes after, as it does after the barrier in `replace()`. Pairs
-        // with the store there, of another who has dropped the callback.
-        if !self.prog.load(Acquire).is_null() || !self.code.load(Acquire).is_null() {
-            self.clear_other();
+        // Acquire: what follows comes after, as it does after the exchange below. Pairs with that
+        // of another who has dropped the callback.
+        if self.prog.load(Acquire).is_null() && self.code.load(Acquire).is_null() {
+            return;
+        }
+        loop {
+            // Relaxed: comes before the exchange.
+            self.code.store(ptr::null_mut(), Relaxed);
+            // INVARIANT: The reference moves out of `self`; the code was taken out before.
+            // Full: pairs with the barrier in `replace()`. Either the writer there does not read
+            // back its program, or this sees its code.
+            self.put_old(self.prog.xchg(ptr::null_mut(), Full));
+            // Relaxed: ordered by the exchange.
+            if self.code.load(Relaxed).is_null() {
+                return;
+            }
         }
     }
 
-    #[inline(never)]
-    fn clear_other(&self) {
-        self.replace(None, ptr::null_mut());
-    }
-
-    // Inlined, since `clear()` has less to do.
-    #[inline(always)]
-    fn replace(&self, guard: Option<&ProgRef>, code: *mut c_void) {
+    fn replace(&self, guard: &ProgRef, code: *mut c_void) {
         loop {
-            let prog = guard.map_or(ptr::null_mut(), |prog| prog.clone().into_raw().as_ptr());
+            let prog = guard.clone().into_raw().as_ptr();
 
             // INVARIANT: The reference moves into `self`; `guard` is another one.
             // Full: hands the old reference over, and pairs with the xchg of other writers.
             let old = self.prog.xchg(prog, Full);
             // Release: pairs with the Acquire in `get()`.
             self.code.store(code, Release);
-
-            // SAFETY: By the type invariants, `old` had a reference, which the xchg made ours.
-            drop(NonNull::new(old).map(|old| unsafe { ProgRef::from_raw(old) }));
+            self.put_old(old);
 
             // Of two writers, at least one sees what the other wrote last, and goes round again;
             // else this `code` could follow the other's and stay, with the other's program. Pairs
-            // with the same barrier in the other writer.
+            // with the same barrier in the other writer, and with the exchange in `clear()`.
             smp_mb(barrier::Full);
             // Relaxed: ordered by the barrier.
             if self.prog.load(Relaxed) == prog && self.code.load(Relaxed) == code {
                 return;
             }
         }
+    }
+
+    /// Drops the reference to a program that an exchange of `self.prog` has returned.
+    #[inline]
+    fn put_old(&self, old: *mut bindings::bpf_prog) {
+        // SAFETY: By the type invariants, `old` had a reference, which the exchange made ours.
+        drop(NonNull::new(old).map(|old| unsafe { ProgRef::from_raw(old) }));
     }
 }
 

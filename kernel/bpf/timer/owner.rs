@@ -15,11 +15,11 @@
 //! ```
 
 use crate::{
-    alarm::WallTimer,
-    drain::{
-        self,
-        must_defer, //
+    alarm::{
+        irqs_off_unless_deferred,
+        WallTimer, //
     },
+    drain,
     links::Links,
     timer::{
         Timer,
@@ -177,10 +177,9 @@ impl Detached {
         }
         // INVARIANT: The timer is dead now, and was on no queue.
         let corpse = Corpse(self.0);
-        if must_defer() {
-            drain::push(corpse.into());
-        } else {
-            corpse.bury();
+        match irqs_off_unless_deferred() {
+            Some(irqs_off) => corpse.bury(&irqs_off),
+            None => drain::push(corpse.into()),
         }
     }
 }
@@ -231,7 +230,7 @@ impl Queued {
 
         if word.is_dead() {
             // INVARIANT: The timer is dead, and by the type invariants ours.
-            Corpse(Owned(self.0)).bury();
+            Corpse(Owned(self.0)).bury(irqs_off);
         } else {
             timer.fit_in_drain(word, irqs_off);
         }
@@ -254,26 +253,17 @@ impl From<Corpse> for Queued {
 pub(crate) struct Corpse(Owned);
 
 impl Corpse {
-    /// Takes the alarms out and leaves the rest to RCU; not where [`must_defer`] says so, but in
-    /// the drain.
-    fn bury(self) {
+    /// Takes the alarms out and leaves the rest to RCU.
+    fn bury(self, irqs_off: &IrqsOff) {
         let timer = self.0.timer();
 
         // A callback may have been set since the timer was killed, or just before.
         timer.callback.clear();
         // If an expiry runs, it finds no callback or is past that, and is waited for below.
         if timer.is_any_queued() {
-            self.take_out();
+            timer.take_out(irqs_off);
         }
         tasks_trace::call(self);
-    }
-
-    /// Takes the alarms out; returns false if one is left, since its expiry runs.
-    fn take_out(&self) -> bool {
-        // SAFETY: The only guard in this function, which calls nothing that leaves one behind.
-        let irqs_off = unsafe { interrupt::local_irq_save() };
-
-        self.0.timer().take_out(&irqs_off)
     }
 }
 
@@ -298,9 +288,16 @@ unsafe impl RcuItem for Corpse {
     /// Cancels what a start that raced with the timer's death has armed (R1), and frees the timer,
     /// unless its expiry runs.
     fn after_grace_period(self) {
+        let is_out = {
+            // SAFETY: The only guard in this function, which calls nothing that leaves one behind.
+            let irqs_off = unsafe { interrupt::local_irq_save() };
+
+            self.0.timer().take_out(&irqs_off)
+        };
+
         // Nobody can arm it any more, but for an expiry that runs. That is a reader of RCU, so look
         // again after another grace period.
-        if !self.take_out() {
+        if !is_out {
             tasks_trace::call(self);
             return;
         }
