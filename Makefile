@@ -1,7 +1,8 @@
 # BPF timers in Rust: the front door. "make help" tells the rest.
 
 FLAVOR ?= rust
-CPUS ?= 2
+# Instructions are counted on one CPU.
+CPUS ?= $(if $(ICOUNT),1,2)
 MEM ?= 2G
 TIMEOUT ?= 600
 TIMES ?= 1
