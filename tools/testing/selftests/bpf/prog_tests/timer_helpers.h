@@ -304,4 +304,21 @@ static inline int set_console_loglevel(int level)
 	return old;
 }
 
+/* Returns the size of the slab that cannot be reclaimed, in bytes. */
+static inline __s64 slab_bytes(void)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	long long kib = -1;
+	char line[128];
+
+	if (!ASSERT_OK_PTR(file, "meminfo"))
+		return 0;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "SUnreclaim: %lld", &kib) == 1)
+			break;
+	fclose(file);
+	ASSERT_GE(kib, 0, "SUnreclaim");
+	return kib * 1024;
+}
+
 #endif
