@@ -87,9 +87,11 @@ check-off:
 	@scripts/check-off
 
 bench:
+	@scripts/bench-report --build
 	@scripts/kernel rust
 	@scripts/kernel c
-	@scripts/enter scripts/bench
+	@scripts/enter scripts/bench $(if $(QUICK),--quick)
+	@scripts/bench-report $(if $(BASE),--base '$(BASE)')
 
 menuconfig:
 	@scripts/kernel $(FLAVOR) menuconfig
