@@ -86,7 +86,8 @@ impl<'a> Element<'a> {
         // SAFETY: Both fields are constant while the map lives.
         let (kind, key_size) = unsafe { ((*map).map_type, (*map).key_size as usize) };
         if kind != bindings::bpf_map_type_BPF_MAP_TYPE_ARRAY {
-            return value.wrapping_byte_sub(key_size.next_multiple_of(8));
+            // Rounded up to eight bytes.
+            return value.wrapping_byte_sub((key_size + 7) & !7);
         }
         // SAFETY: A map of this kind is embedded in a `struct bpf_array`, as it is not offloaded.
         let array = unsafe { container_of!(map, bindings::bpf_array, map) };
