@@ -51,6 +51,11 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
         "An asynchronous cancel of an armed timer",
     ),
     (
+        "set_cancel",
+        "set callback and cancel",
+        "Setting a callback and a cancel",
+    ),
+    (
         "set_start_cancel",
         "set callback, start and cancel",
         "Setting a callback, a start and a cancel",

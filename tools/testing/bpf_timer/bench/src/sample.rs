@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Figures for the tests; they are invented.
+//! Figures for the tests: those of a run.
 
 use crate::figures::Key;
 use serde_json::Value;

@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn growth_and_cpus_are_compared() {
         let limits = limits::parse(
-            "growth * * * 1.3 it is so\ncpus * * * 1.03 it is so\nshared 3.0 it is so\n\
+            "growth * * * 1.4 it is so\ncpus * * * 1.03 it is so\nshared 3.0 it is so\n\
              memory 128 it is so\nfree 3 it is so",
         );
         let limits = limits.unwrap();
@@ -294,7 +294,7 @@ mod tests {
         figures.rows.iter_mut().find(many).unwrap().rust *= 1.5;
         assert_eq!(judge(&figures, &limits).unwrap().limits[0].over, 1);
         let mut figures = full();
-        figures.rows.iter_mut().find(more_cpus).unwrap().rust *= 1.05;
+        figures.rows.iter_mut().find(more_cpus).unwrap().rust *= 1.1;
         assert_eq!(judge(&figures, &limits).unwrap().limits[1].over, 1);
         assert_eq!(over(|f| f.shared.rust = f.shared.c * 2.9), ["shared"]);
         assert_eq!(
