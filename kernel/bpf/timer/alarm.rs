@@ -121,6 +121,9 @@ pub(crate) enum Fit {
 }
 
 /// Returns whether an alarm is queued for `time` or earlier.
+///
+/// The two loads are Relaxed. They pair with the stores of the hrtimer core: the exchange
+/// of the word comes before this look, and a barrier after each act.
 #[inline]
 fn is_in_time<T: SoftHrTimerCallback>(alarm: &SoftHrTimer<T>, time: Time) -> bool {
     alarm.is_queued() && alarm.expires() <= time.nsecs()
@@ -251,7 +254,7 @@ impl<'a> TimerPtr<'a> {
         }
         if whom != For::Drain {
             self.act(word, whom, irqs_off);
-            // As in `make_fit()`.
+            // As in `make_fit()`: pairs with the exchanges of the word.
             smp_mb(Full);
             if self.fits(self.word.load()) {
                 return;

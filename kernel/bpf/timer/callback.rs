@@ -134,13 +134,14 @@ impl CallbackCell {
             return;
         }
         loop {
-            // Relaxed: comes before the exchange.
+            // Relaxed: pairs with the load in `is_set()`, through the exchange that follows.
             self.code.store(ptr::null_mut(), Relaxed);
             // INVARIANT: The reference moves out of `self`; the code was taken out before.
             // Full: pairs with the barrier in `replace()`. Either the writer there does not read
-            // back its program, or this sees its code.
+            // back its program, or this sees its code. Pairs with the xchg of other writers, too:
+            // each reference is taken by one.
             self.put_old(self.prog.xchg(ptr::null_mut(), Full));
-            // Relaxed: ordered by the exchange.
+            // Relaxed: pairs with the stores of another writer, and is ordered by the exchange.
             if self.code.load(Relaxed).is_null() {
                 return;
             }
@@ -152,7 +153,8 @@ impl CallbackCell {
             let prog = guard.clone().into_raw().as_ptr();
 
             // INVARIANT: The reference moves into `self`; `guard` is another one.
-            // Full: hands the old reference over, and pairs with the xchg of other writers.
+            // Full: hands the old reference over, and pairs with the xchg of other writers: each
+            // reference is taken by one.
             let old = self.prog.xchg(prog, Full);
             // Release: pairs with the Acquire in `get()`.
             self.code.store(code, Release);
@@ -162,7 +164,7 @@ impl CallbackCell {
             // else this `code` could follow the other's and stay, with the other's program. Pairs
             // with the same barrier in the other writer, and with the exchange in `clear()`.
             smp_mb(barrier::Full);
-            // Relaxed: ordered by the barrier.
+            // Relaxed: pairs with the stores of another writer, and is ordered by the barrier.
             if self.prog.load(Relaxed) == prog && self.code.load(Relaxed) == code {
                 return;
             }

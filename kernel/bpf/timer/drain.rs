@@ -119,7 +119,7 @@ impl Queue {
         let Some(pause) = self.pause.as_ref() else {
             return;
         };
-        // Relaxed: the timer is started after it, with a lock.
+        // Relaxed: read on this CPU. The timer is started after it, with a lock.
         self.paused.store(true, Relaxed);
         SoftHrTimer::start(&**pause, nsecs, StartMode::new(false, true));
     }

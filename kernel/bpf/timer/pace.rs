@@ -56,13 +56,15 @@ impl Pace {
 
     /// Notes that a drain is asked for. Callable in any context.
     pub(crate) fn ask(&self) {
+        // Relaxed: as `Pace` says.
         self.asked.store(ClockId::Monotonic.now_fast(), Relaxed);
     }
 
     /// Notes that a drain begins. The next one may be asked for from here on.
     pub(crate) fn begin(&self) -> Begun {
+        // Relaxed: as `Pace` says.
         let ended = self.ended.load(Relaxed);
-        // The drain before may have asked for this one.
+        // Relaxed: as above. The drain before may have asked for this one.
         let asked = self.asked.load(Relaxed).max(ended);
         let now = ClockId::Monotonic.now_fast();
 
@@ -77,8 +79,10 @@ impl Pace {
     pub(crate) fn end(&self, begun: Begun) -> Option<i64> {
         let now = ClockId::Monotonic.now_fast();
         let busy = cost_of(begun.waited, now - begun.at);
+        // Relaxed: as `Pace` says.
         let owed = owed_after(self.owed.load(Relaxed), begun.rested, busy);
 
+        // Relaxed: as above.
         self.ended.store(now, Relaxed);
         self.owed.store(owed, Relaxed);
         (owed > CREDIT).then_some(owed)

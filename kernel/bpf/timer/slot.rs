@@ -76,7 +76,8 @@ impl Slot {
     /// Returns the timer; [`EINVAL`] if there is none.
     #[inline]
     pub(crate) fn timer(&self) -> Result<TimerPtr<'_>> {
-        // Acquire: pairs with the cmpxchg in `make_timer()`.
+        // Acquire: pairs with the cmpxchg in `make_timer()`. Whoever finds a timer finds it
+        // initialized.
         let timer = NonNull::new(self.timer.load(Acquire)).ok_or(EINVAL)?;
 
         // SAFETY: By the type invariants we are in a read-side section, and a timer that was in its
@@ -101,6 +102,7 @@ impl Slot {
         let result = slot.make_timer(element, clock);
 
         if trace::init_is_on() {
+            // Relaxed: the address is only shown.
             trace::init(slot.timer.load(Relaxed), element.map(), clock, &result);
         }
         result
@@ -201,7 +203,7 @@ impl Slot {
             // If the element was taken out of the map, that was before. Pairs with the barrier in
             // `Timer::admit()`, which looks for it there. The exchange below is such a barrier.
             smp_mb(barrier::Full);
-            // Relaxed: as above.
+            // Relaxed: as above, and ordered by the barrier.
             if slot.load(Relaxed).is_null() {
                 return;
             }

@@ -212,11 +212,16 @@ impl WantedWord {
 
     #[inline]
     pub(crate) fn load(&self) -> Word {
+        // Acquire: pairs with all exchanges of the word. In `run()`, the load of the callback comes
+        // after this one (H13). A cancellation that finds neither a time nor `RUNNING` finds what
+        // the callback did.
         Word(self.0.load(Acquire))
     }
 
+    /// Replaces `old` by `new`; returns false if the word is not `old`.
     #[inline]
     fn exchange(&self, old: Word, new: Word) -> bool {
+        // Full: each caller says what it pairs with.
         self.0.cmpxchg(old.0, new.0, Full).is_ok()
     }
 
@@ -229,6 +234,7 @@ impl WantedWord {
             let old = self.load();
             let new = change(old).ok_or(old)?;
 
+            // Full: each caller says what it pairs with.
             if self.exchange(old, new) {
                 return Ok(old);
             }
@@ -237,12 +243,15 @@ impl WantedWord {
 
     /// Makes operations possible, unless they are, or the timer was killed.
     pub(crate) fn birth(&self) {
+        // Full: pairs with the load. Whoever finds the timer alive comes after the looks of
+        // `admit()`.
         self.exchange(Word::UNBORN, Word::STOPPED);
     }
 
     /// Kills a timer that is not born, for its maker; returns whether it was not. Who takes it out
     /// of its slot is still to call [`Self::kill`].
     pub(crate) fn abandon(&self) -> bool {
+        // Full: pairs with the load, as in `kill()`.
         self.exchange(Word::UNBORN, Word::DEAD)
     }
 
@@ -255,6 +264,8 @@ impl WantedWord {
             Some(Word(Word::DEAD.0 | kept))
         };
 
+        // Full: pairs with the load, with the barriers after an act, and with the Acquire in
+        // `Links::map()`, since RCU's head is written later.
         self.change(kill).is_ok_and(Word::is_queued)
     }
 
@@ -263,6 +274,9 @@ impl WantedWord {
     /// [`ENOENT`] if the timer is dead, [`EINVAL`] if it is not born.
     #[inline]
     pub(crate) fn want(&self, wish: Wish) -> Result<Word> {
+        // Full: pairs with the barriers after an act, in `make_fit()`, `look_again()` and
+        // `expire_ordered()`. Either the load that follows there finds this word, or the look that
+        // follows here finds what the act has done. Also pairs with the exchange in `begin_run()`.
         match self.change(|old| old.is_alive().then_some(old.wanting(wish))) {
             Ok(old) => {
                 let said = old.wanting(wish);
@@ -278,6 +292,7 @@ impl WantedWord {
     /// Takes the time, so that the timer does not expire; returns what the word was before.
     #[inline]
     pub(crate) fn take(&self) -> Word {
+        // Full: pairs with the same as the exchange in `want()`.
         self.change(|old| old.wanted().and(Some(old.wanting_nothing())))
             .unwrap_or_else(|seen| seen)
     }
@@ -291,6 +306,7 @@ impl WantedWord {
             same.then_some(old.wanting_nothing())
         };
 
+        // Full: pairs with the same as the exchange in `want()`.
         self.change(take).is_ok()
     }
 
@@ -303,6 +319,7 @@ impl WantedWord {
             time.and(Some(old.wanting_nothing()))
         };
 
+        // Full: pairs with the same as the exchange in `want()`.
         self.change(take).unwrap_or_else(|seen| seen)
     }
 
@@ -312,6 +329,9 @@ impl WantedWord {
     pub(crate) fn begin_run(&self, seen: Word) -> bool {
         let running = Word(seen.wanting_nothing().0 | Word::RUNNING);
 
+        // Full: pairs with the other exchanges. If it succeeds, a later change of the word finds
+        // the alarm off its queue, and the callback comes after it. It also shows that the map
+        // which `Links::map()` has loaded before was that of a live timer.
         self.exchange(seen, running)
     }
 
@@ -319,6 +339,8 @@ impl WantedWord {
     /// [`Self::begin_run`] returned true.
     #[inline]
     pub(crate) fn end_run(&self) -> Word {
+        // Full: pairs with the load of whoever waits, which finds what the callback did, and with
+        // the barrier in `expire_ordered()` for the other alarm of a timer on the real-time clock.
         // Nobody else clears `RUNNING`, so this does not borrow from other bits.
         let old = self.0.fetch_sub(Word::RUNNING, Full);
 
@@ -331,6 +353,7 @@ impl WantedWord {
         let queue =
             |old: Word| (old.is_alive() && !old.is_queued()).then_some(Word(old.0 | Word::QUEUED));
 
+        // Full: pairs with the exchange in `clear_queued()`.
         self.change(queue).is_ok()
     }
 
@@ -338,6 +361,9 @@ impl WantedWord {
     pub(crate) fn clear_queued(&self) -> Word {
         let cleared = |word: Word| Word(word.0 & !Word::QUEUED);
 
+        // Full: pairs with the other exchanges. Whoever finds `QUEUED` cleared finds the node off
+        // the queue, and the drain finds what was wanted before. If the timer is dead, also pairs
+        // with the Acquire in `Links::map()`.
         self.change(|old| Some(cleared(old)))
             .map_or_else(cleared, cleared)
     }

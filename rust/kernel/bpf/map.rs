@@ -83,6 +83,8 @@ impl Map {
         // operations.
         let usercnt = unsafe { Atomic::from_ptr(&raw mut (*self.as_ptr()).usercnt.counter) };
 
+        // Relaxed: orders nothing, as documented. A caller that needs an order has a barrier
+        // before this. For the others, the last user may as well go after the load.
         usercnt.load(Relaxed) != 0
     }
 

@@ -93,7 +93,7 @@ impl Prog {
         // Relaxed: the exchange fails if this is not the count any more.
         let mut count = refs.load(Relaxed);
         while count != 0 {
-            // Full: as is the increment that tests for zero in C.
+            // Full: as is the increment that tests for zero in C. Nothing here pairs with it.
             match refs.cmpxchg(count, count.wrapping_add(1), Full) {
                 // INVARIANT: The reference was just counted.
                 Ok(_) => return Ok(ProgRef(NonNull::from(self).cast())),

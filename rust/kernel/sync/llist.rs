@@ -222,6 +222,8 @@ impl<P: LlistItem> Llist<P> {
 
     /// Takes all items off the list, the oldest first; may be called in any context.
     ///
+    /// Fully ordered: pairs with [`push`](Llist::push).
+    ///
     /// The items that are left when the batch is dropped are dropped there, which their type may
     /// not allow in any context.
     #[inline]
