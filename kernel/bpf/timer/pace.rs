@@ -110,6 +110,7 @@ fn owed_after(owed: i64, rested: i64, busy: i64) -> i64 {
     owed.saturating_add(busy.saturating_mul(REST))
 }
 
+// R7: all.
 #[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
 #[kunit_tests(bpf_timer_pace)]
 mod tests {

@@ -141,6 +141,7 @@ impl TimerPtr<'_> {
     }
 }
 
+// The time of day, and H10: `absolute_start_that_is_due_is_for_now`.
 #[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
 #[kunit_tests(bpf_timer_start)]
 mod tests {

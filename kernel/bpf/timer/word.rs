@@ -369,6 +369,8 @@ impl WantedWord {
     }
 }
 
+// R1: `dead_stays_dead`. R3: `unborn_timer_takes_no_operation_until_it_is_born`.
+// R6: `who_kills_a_queued_timer_leaves_it_to_the_drain`. Look, act, look again: the others.
 #[cfg(CONFIG_BPF_TIMER_RUST_KUNIT_TEST)]
 #[kunit_tests(bpf_timer_word)]
 mod tests {

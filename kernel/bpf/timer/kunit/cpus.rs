@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! What two CPUs do to one timer. On one CPU, these tests are skipped.
+//!
+//! - R1: `start_beside_free`
+//! - R2: `set_callback_beside_set_callback`
+//! - R3: `init_beside_the_end_of_the_last_user`
+//! - R4: `cancel_waits_for_the_callback`, `free_does_not_wait_for_the_callback`
+//! - R5: `direct_*`
+//! - H14: `cancel_with_interrupts_off_does_not_wait_for_the_callback`
+//! - Look, act, look again: `pinned_start_moves_a_timer_that_is_armed`,
+//!   `cancel_async_leaves_a_timer_alone_whose_callback_runs`
+//! - The time of day: `wall_clock_*`
 
 use super::{
     fixture::*,

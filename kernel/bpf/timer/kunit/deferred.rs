@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! Operations where nothing may be locked.
+//!
+//! - R5: all
+//! - R6: `death_with_an_operation_pending`
+//! - R7: `paused_drain_executes_operations_later`
+//! - H14: `cancel_with_interrupts_off_is_exact`,
+//!   `cancel_that_has_interrupted_the_callback_says_so`
 
 use super::fixture::*;
 use crate::drain;

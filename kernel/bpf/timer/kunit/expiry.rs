@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! What the callback gets, and what it may do.
+//!
+//! - R1: `callback_can_free_its_own_timer`
+//! - R4: `callback_cannot_cancel_its_own_timer`, `callback_can_cancel_others`
+//! - H10: `callback_starts_no_timer_for_before_now`
+//! - Look, act, look again: `timer_that_is_*`, `cancelled_timer_is_not_left_queued`
 
 use super::{
     fixture::*,

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! The death of a timer, with those who still have it.
+//!
+//! - R1: `expiry_of_a_dead_timer_calls_nothing`, `dead_timer_is_not_armed_for_long`
+//! - R6: `who_still_has_a_dead_timer_finds_it_dead`
+//! - H7: `init_that_fails_takes_its_own_timer_only`,
+//!   `init_takes_out_what_another_has_abandoned`
 
 use super::fixture::*;
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 //! What the operations return and do, one at a time.
+//!
+//! - R2: `set_callback_holds_the_program`, `program_that_is_going_away_is_not_taken`
+//! - R3: `init_needs_a_user_reference`
+//! - H7: `init_needs_an_element_that_is_in_the_map`, `deleted_element_*`
 
 use super::fixture::*;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Timers on the real-time clock.
+//! Timers on the real-time clock, for the section on the time of day.
 
 use super::{
     fixture::*,

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Callbacks that operate on timers, their own and others, also all at once. */
+/*
+ * Callbacks that operate on timers, their own and others, also all at once.
+ *
+ * R4: cancel_cycle_of_*. The contract of callbacks: all.
+ */
 #include <test_progs.h>
 #include "progs/timer_callbacks.h"
 #include "timer_callbacks.skel.h"

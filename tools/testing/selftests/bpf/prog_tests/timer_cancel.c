@@ -2,6 +2,8 @@
 /*
  * bpf_timer_cancel() in all contexts (H14). Beside an expiry on another CPU, each start ends
  * in one way: its callback is called, or it is cancelled.
+ *
+ * H14, and "what is called": all.
  */
 #include <pthread.h>
 #include <test_progs.h>

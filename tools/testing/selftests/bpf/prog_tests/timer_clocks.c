@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* When and where timers expire: never early, on the CPU that was asked for, and moved as told. */
+/*
+ * When and where timers expire: never early, on the CPU that was asked for, and moved as told.
+ *
+ * The contract of clocks and flags: all.
+ */
 #include <test_progs.h>
 #include "progs/timer_clocks.h"
 #include "timer_clocks.skel.h"

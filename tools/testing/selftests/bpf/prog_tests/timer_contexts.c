@@ -4,6 +4,8 @@
  * expiry, on all CPUs at once; for BPF_TIMER_STRESS seconds, two by default.
  * The kernel's own checks (KASAN, lockdep) say whether that is well; here it is
  * about memory that is missing, or not freed, and programs that do not unload.
+ *
+ * R5 and R6.
  */
 #include <pthread.h>
 #include <test_progs.h>

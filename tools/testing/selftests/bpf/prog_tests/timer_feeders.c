@@ -3,6 +3,8 @@
  * Programs that feed the drain of deferred operations do not keep its CPU from other work
  * (H2). Each subtest attaches one feeder for BPF_TIMER_STRESS seconds, two by default. The
  * programs end by themselves, as on a CPU that is starved nobody could end them.
+ *
+ * R7 and H2: all.
  */
 #include <test_progs.h>
 #include "timer_feeders.skel.h"

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Tracing programs see the arguments and the results of the functions of BPF timers. */
+/*
+ * Tracing programs see the arguments and the results of the functions of BPF timers.
+ *
+ * The contract of return codes: all.
+ */
 #include <linux/bpf.h>
 #include <test_progs.h>
 #include "progs/timer_fexit.h"

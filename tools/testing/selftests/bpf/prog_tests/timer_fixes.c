@@ -26,6 +26,8 @@
  * a3a81d247651 fields of recycled elements	htab_update
  * 5df46ddcb7b3 recycled resizable hash		rhash_timer, timer_stale
  * b90c5d770dad inner maps in callbacks		timer_mim
+ *
+ * The contract: all.
  */
 #include <linux/perf_event.h>
 #include <sys/syscall.h>

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Where timers can hang a CPU or mislead their users. Each subtest names what
- * is expected instead; see Documentation/bpf/bpf_timer_rust.rst.
+ * is expected instead, and begins with the hazard's number in
+ * Documentation/bpf/timers_rust.rst.
+ *
+ * H1, H3 to H11. R4: h1_*. R5: h5_*. The time of day: h3_wall_clock.
  */
 #include <pthread.h>
 #include <test_progs.h>

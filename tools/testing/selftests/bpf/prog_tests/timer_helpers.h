@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the tests of BPF timers have in common. */
+/*
+ * What the tests of BPF timers have in common.
+ *
+ * The head of each test says for which it is: rules R1 to R8 and sections of
+ * Documentation/bpf/timers_rust_design.rst, hazards H1 to H14 of timers_rust.rst, or the
+ * contract, which is timers.rst.
+ */
 #ifndef __TIMER_HELPERS_H
 #define __TIMER_HELPERS_H
 

@@ -4,6 +4,8 @@
  * away raises no interrupt for what a program leaves to it; another one has to do it.
  *
  * BPF_TIMER_STEP=function restricts the steps to one.
+ *
+ * R8 and H12: all.
  */
 #include <fcntl.h>
 #include <pthread.h>

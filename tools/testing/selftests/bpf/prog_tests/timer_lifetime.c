@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What keeps a timer, and the program of its callback: maps that have a user, and nothing else. */
+/*
+ * What keeps a timer, and the program of its callback: maps that have a user, and nothing else.
+ *
+ * R2: all. R3: init_races_with_close.
+ */
 #include <test_progs.h>
 #include "timer_helpers.h"
 #include "timer_lifetime.skel.h"

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Every operation on timers in every type of map that can hold them. */
+/*
+ * Every operation on timers in every type of map that can hold them.
+ *
+ * The contract of map types and return codes: all.
+ */
 #include <bpf/btf.h>
 #include <sys/mman.h>
 #include <test_progs.h>

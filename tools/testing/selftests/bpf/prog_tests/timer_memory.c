@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Each timer is freed, and once. */
+/*
+ * Each timer is freed, and once.
+ *
+ * R6: all.
+ */
 #include <test_progs.h>
 #include "timer_memory.h"
 

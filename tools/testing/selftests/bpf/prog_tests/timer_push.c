@@ -3,6 +3,8 @@
  * A timer that is started again and again, each time for later: it is called when the last
  * start says so. Its hrtimer is armed a few times, not by each start, and each arming
  * leads to one expiry.
+ *
+ * "Look, act, look again": all.
  */
 #include <test_progs.h>
 #include "timer_push.skel.h"

@@ -3,6 +3,8 @@
  * Races between two CPUs. One sets a callback while the other starts its timer; one makes a
  * timer while the other closes the map; one runs a callback while the other sets the clock
  * back.
+ *
+ * H10: h10_*. H13: h13_*. R3: init_beside_last_close.
  */
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>

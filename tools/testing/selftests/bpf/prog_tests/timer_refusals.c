@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What is not allowed with timers: by the verifier, when a map is made, and without CAP_BPF. */
+/*
+ * What is not allowed with timers: by the verifier, when a map is made, and without CAP_BPF.
+ *
+ * The contract of what is refused: all.
+ */
 #include <test_progs.h>
 #include "cap_helpers.h"
 #include "timer_refusals.skel.h"

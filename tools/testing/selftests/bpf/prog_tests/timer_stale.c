@@ -2,6 +2,8 @@
 /*
  * Timers that are made in elements which have just been deleted (H7). A hash refuses them. A
  * resizable hash does not, but they have no effect before the memory is an element again.
+ *
+ * H7: all.
  */
 #include <pthread.h>
 #include <test_progs.h>

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The tracepoints of BPF timers, which those in Rust have. */
+/*
+ * The tracepoints of BPF timers, which those in Rust have.
+ *
+ * "Tracepoints" in Documentation/bpf/timers_rust.rst: all.
+ */
 #include <bpf/btf.h>
 #include <test_progs.h>
 #include "progs/timer_tracepoints.h"
