@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Tracepoints of BPF timers; see Documentation/bpf/bpf_timer_rust.rst. */
+/* Tracepoints of BPF timers; see Documentation/bpf/timers_rust.rst. */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM bpf_timer
 
