@@ -20,7 +20,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-upstream test-all kunit mutate litmus kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz
+.PHONY: help run test test-upstream test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz
 
 help:
 	@cat scripts/help.txt
@@ -52,6 +52,9 @@ mutate:
 litmus:
 	@scripts/litmus
 	@scripts/model
+
+docs:
+	@scripts/docs
 
 kernel:
 	@scripts/kernel $(FLAVOR)
