@@ -263,8 +263,9 @@ impl<'a> TimerPtr<'a> {
         drain::post(self);
     }
 
-    /// Arms the alarm that a word wants, or takes out all. If one is left since its expiry runs, that
-    /// looks at the word, too.
+    /// Arms the alarm that a word wants, or takes out all.
+    ///
+    /// An alarm whose expiry runs may be left. That expiry looks at the word, too.
     #[inline(always)]
     fn act(self, word: Word, whom: For, irqs_off: &IrqsOff) {
         let Some(time) = word.wanted() else {

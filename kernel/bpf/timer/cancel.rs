@@ -33,15 +33,15 @@ fn outcome(armed: bool) -> TryCancel {
 }
 
 impl TimerPtr<'_> {
-    /// Drops the callback, for a cancellation that has taken the time; returns what the word is then.
+    /// Drops the callback, for a cancellation that has taken the time. Returns the word after that.
     ///
     /// A start that found the callback before it was dropped may change the word after the time was
     /// taken. Either this sees the start, or the start sees that there is no callback any more. An
-    /// expiry may have begun to call for such a start. So if the word has a time again, the time has
-    /// to be taken again, and if it says that the callback runs, that is to be waited for.
+    /// expiry may have begun to call for such a start. So if the word has a time again, the caller
+    /// takes it again. If the word says that the callback runs, the caller waits for that.
     ///
-    /// The time has to be taken before the callback is dropped: else the expiry could take the time,
-    /// and find no callback.
+    /// The time has to be taken before the callback is dropped. Otherwise the expiry could take the
+    /// time, and find no callback.
     #[inline]
     fn drop_callback(self) -> Word {
         self.callback.clear();

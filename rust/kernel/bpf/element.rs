@@ -93,7 +93,7 @@ impl<'a> Element<'a> {
         let array = unsafe { container_of!(map, bindings::bpf_array, map) };
         // SAFETY: The values follow the array's header; this only computes their address.
         let first = unsafe { (&raw const (*array).__bindgen_anon_1) as usize };
-        // SAFETY: The field is constant while the map lives, and no array has elements of size zero.
+        // SAFETY: The field is constant while the map lives. No array has elements of size zero.
         let elem_size = unsafe {
             let size = (*array).elem_size as usize;
             core::hint::assert_unchecked(size != 0);

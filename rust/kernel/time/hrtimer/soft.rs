@@ -420,8 +420,8 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     where
         T: 'a,
     {
-        // SAFETY: By the invariants of `ItemPtr` the timer is initialized, for soft expiry as `mode`
-        // is; by the contract of `HasSoftHrTimer` it stays alive.
+        // SAFETY: By the invariants of `ItemPtr` the timer is initialized, for soft expiry, as is
+        // `mode`; by the contract of `HasSoftHrTimer` it stays alive.
         unsafe { bindings::hrtimer_start_range_ns(raw_timer(item.into()), expires, 0, mode.0) };
     }
 

@@ -389,7 +389,9 @@ mod tests {
     fn limit_that_is_exceeded_is_named() {
         let bad = show(&full(), "init array task 1000 1 0.1 it is so", None);
         assert!(bad.contains("0 of 1 limits are held"));
-        assert!(bad.contains("<li>make a timer in a task, array map, 1\u{a0}000 timers: 0.929 of C"));
+        assert!(
+            bad.contains("<li>make a timer in a task, array map, 1\u{a0}000 timers: 0.929 of C")
+        );
         assert!(bad.contains(", over its limit"));
         let good = show(&full(), "init array task 1000 1 2.0 it is so", None);
         assert!(good.contains("All 1 limits are held"));
