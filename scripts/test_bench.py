@@ -21,14 +21,14 @@ if "--icount" in sys.argv:
         for name in NAMES:
             lines.append(f"bench {name} {word.replace(':', ' ')} {flavor} 2.50")
             lines.append(f"bench {name} {word.replace(':', ' ')} hrtimer 1.00")
+    lines += [f"bench_memory {flavor} 100000 120.50", f"bench_free {flavor} 1000000 1.2500"]
 else:
     print("vm: booting bzImage, 2 CPUs, kvm", file=sys.stderr)
     with open(times, "a+") as file:
         file.write("x")
         file.seek(0)
         slow = float(os.environ["SLOWER"]) ** len(file.read())
-    lines += [f"bench_shared {int(100000 * slow)}", f"bench_memory {flavor} 100000 120.50",
-              f"bench_free {flavor} 1000000 1.2500"]
+    lines.append(f"bench_shared {int(100000 * slow)}")
     for who in (flavor, "hrtimer"):
         for cpu in (0, 1):
             lines.append(f"bench_lateness {who} {cpu} 5000 1 0.000000:5 0.500000:9 1.000000:12")
