@@ -8,8 +8,8 @@
 //! queued runs in the thread that stops it or, if it is queued after that, on the CPU that takes it
 //! down, with interrupts off.
 //!
-//! A work is queued through a reference that lasts for ever, as one to a static does. For built-in
-//! code only: the statics of a module, and what its works call, go when it is unloaded.
+//! A work is queued through a `'static` reference. This is for built-in code only: when a module is
+//! unloaded, its statics and the functions that its works call are gone.
 //!
 //! C header: [`include/linux/irq_work.h`](srctree/include/linux/irq_work.h)
 //!
@@ -152,7 +152,7 @@ impl<T: IrqWorkItem> IrqWork<T> {
         let mut work: bindings::irq_work = unsafe { core::mem::zeroed() };
 
         work.func = Some(run_item::<T>);
-        // INVARIANT: As set up above.
+        // INVARIANT: `work` has the function, and is not queued.
         Self {
             work: Opaque::new(work),
             _item: PhantomData,
@@ -173,16 +173,16 @@ impl<T: IrqWorkItem> IrqWork<T> {
     /// all that was written before this call.
     #[inline]
     pub fn queue(item: &'static T) -> bool {
-        // SAFETY: The work is initialized by its invariants and, as it is no module's by the second
-        // rule of `HasIrqWork`, lives for ever.
+        // SAFETY: The work is initialized by its invariants. It is never freed, since the second
+        // rule of `HasIrqWork` says that it belongs to no module.
         unsafe { bindings::irq_work_queue(Self::raw(item)) }
     }
 
     /// Waits until what was queued before has run, on any CPU; sleeps. Callers for the same item
     /// have to take turns: where interrupts do not run it, C only wakes one who waits.
     pub fn sync(item: &'static T) {
-        // SAFETY: The work is initialized by its invariants and, as it is no module's by the second
-        // rule of `HasIrqWork`, lives for ever.
+        // SAFETY: The work is initialized by its invariants. It is never freed, since the second
+        // rule of `HasIrqWork` says that it belongs to no module.
         unsafe { bindings::irq_work_sync(Self::raw(item)) };
 
         // When several CPUs run it, that waits for one of them only; but all are RCU readers.

@@ -2,11 +2,11 @@
 
 //! Static per-CPU variables.
 //!
-//! [`define_per_cpu!`](crate::define_per_cpu) defines a variable of which every possible CPU has
-//! its own copy. Copies are only ever handed out as shared references, so the type must be
-//! [`Sync`]: another CPU, or an interrupt on this one, may use the same copy at any time. That
-//! makes all of this safe without disabling preemption; who needs to stay on the CPU whose copy
-//! they got must see to that on their own.
+//! [`define_per_cpu!`](crate::define_per_cpu) defines a variable that has a copy for every possible
+//! CPU. Copies are only handed out as shared references, so the type must be [`Sync`]: another CPU,
+//! or an interrupt on this one, may use the same copy at any time. So all of this is safe with
+//! preemption enabled. A caller that has to stay on the CPU of its copy disables preemption or
+//! migration itself.
 //!
 //! For built-in code only: modules have their per-CPU variables elsewhere.
 //!
@@ -36,7 +36,7 @@ use crate::{
 
 use core::cell::UnsafeCell;
 
-/// What the copies of a per-CPU variable are made from; used by
+/// The initial value of the copies of a per-CPU variable; used by
 /// [`define_per_cpu!`](crate::define_per_cpu).
 ///
 /// The cell keeps it, and so the section that it is in, writable.
@@ -59,8 +59,8 @@ impl<T> Template<T> {
 /// # Invariants
 ///
 /// `self.0` is the address of a `T` in the per-CPU section of the kernel image. With `CONFIG_SMP`
-/// that is not an object that may be used: the copies are, and each is initialized to the same
-/// bytes. Without, it is the only copy.
+/// that object must not be used; each CPU has a copy that is initialized to the same bytes.
+/// Otherwise it is the only copy.
 pub struct PerCpu<T: Sync + 'static>(*const T);
 
 // SAFETY: A `PerCpu<T>` only gives shared references to `T`, which is `Sync`.
@@ -127,7 +127,7 @@ macro_rules! define_per_cpu {
             #[cfg(MODULE)]
             compile_error!("define_per_cpu! is for built-in code only");
 
-            // As `PER_CPU_BASE_SECTION` in C.
+            // The section is `PER_CPU_BASE_SECTION` of C.
             #[cfg_attr(CONFIG_SMP, link_section = ".data..percpu")]
             static __PER_CPU_TEMPLATE: $crate::percpu::Template<$ty> =
                 $crate::percpu::Template::new($init);

@@ -9,11 +9,10 @@
 #include <linux/tracepoint.h>
 
 /*
- * In all of them, @timer is the address of the timer, which is also that of its
- * struct hrtimer (but for absolute starts on CLOCK_REALTIME); @map_id and
- * @prog_id are those of bpftool, or zero where there is no map (the timer is
- * dead, or is being made) or no program (no callback is set).
- */
+ * @timer is the address of the timer. Its struct hrtimer has the same address,
+ * except for absolute starts on CLOCK_REALTIME. @map_id and @prog_id are the
+ * ids that bpftool shows. @map_id is zero if the timer is dead or is being
+ * made, @prog_id if no callback is set. /
 TRACE_EVENT(bpf_timer_init,
 
 	TP_PROTO(const void *timer, u32 map_id, int clockid, int ret),

@@ -44,7 +44,7 @@ impl<'a> Element<'a> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::from_value`]; the value is the one that has `timer`.
+    /// The requirements of [`Self::from_value`] hold for the value that has `timer`.
     #[inline]
     pub unsafe fn from_timer(map: &'a Map, timer: NonNull<bindings::bpf_timer>) -> Self {
         // SAFETY: By the safety requirement the values of the map have a timer, and so far is that

@@ -33,8 +33,8 @@ use core::{
 ///
 /// # Invariants
 ///
-/// What a reference points at is a map that C has made, that is not offloaded to a device, and that
-/// is not freed while the reference lasts.
+/// A reference points at a map that C has made and that is not offloaded to a device. The map is
+/// not freed while the reference lasts.
 #[repr(transparent)]
 pub struct Map(Opaque<bindings::bpf_map>);
 
@@ -76,7 +76,8 @@ impl Map {
     /// Returns whether user space refers to the map, by an open file or a pin in bpffs.
     ///
     /// Once this is `false`, `map_release_uref` of the map was called or is about to be. Gives no
-    /// memory ordering. Not in NMI with `CONFIG_GENERIC_ATOMIC64`, where the count is under a lock.
+    /// memory ordering. With `CONFIG_GENERIC_ATOMIC64` the count is under a lock, so this must not
+    /// be called in NMI.
     #[inline]
     pub fn has_user_refs(&self) -> bool {
         // SAFETY: The map is valid by the type invariants, and C accesses `usercnt` with atomic

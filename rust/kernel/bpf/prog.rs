@@ -34,9 +34,9 @@ use core::{
 
 /// A BPF program, which may be on its way out: its reference count can be zero.
 ///
-/// Wraps the kernel's C `struct bpf_prog`. Not an
-/// [`AlwaysRefCounted`](crate::sync::aref::AlwaysRefCounted), since a reference can only be had by
-/// [trying](Prog::try_get).
+/// Wraps the kernel's C `struct bpf_prog`. It cannot be an
+/// [`AlwaysRefCounted`](crate::sync::aref::AlwaysRefCounted), since taking a reference [may
+/// fail](Prog::try_get).
 ///
 /// "In any context" includes NMI only if the architecture has `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`,
 /// and not `CONFIG_GENERIC_ATOMIC64`, with which the count of references is under a lock.
@@ -171,8 +171,8 @@ impl Drop for ProgRef {
     fn drop(&mut self) {
         let refs = self.refs();
 
-        // Acquire: if ours is the only reference, pairs with the Release below of who dropped the
-        // last but one. What they did with the program comes before `last()` writes to it.
+        // Acquire: if ours is the only reference, pairs with the Release below that dropped the
+        // last but one. So all use of the program comes before `last()` writes to it.
         let mut count = refs.load(Acquire);
         while count > 1 {
             // Release: pairs with the Acquire of whoever finds one reference left, and with the

@@ -258,7 +258,7 @@ unsafe impl<P: LlistItem> Send for Llist<P> {}
 // SAFETY: All operations are atomic, and only move items, which are `Send`.
 unsafe impl<P: LlistItem> Sync for Llist<P> {}
 
-/// The items taken off a [`Llist`], as an iterator. What is not consumed is dropped.
+/// An iterator over the items taken off a [`Llist`]. It drops the items that it has not returned.
 ///
 /// # Invariants
 ///

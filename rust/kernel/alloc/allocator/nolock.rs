@@ -29,8 +29,8 @@ use super::ARCH_KMALLOC_MINALIGN;
 /// often than those of [`Kmalloc`](super::Kmalloc); they are limited to what a slab cache serves
 /// (`KMALLOC_MAX_CACHE_SIZE` bytes) and to its alignment. An allocation cannot grow.
 ///
-/// Of the flags that Rust knows it takes [`__GFP_ZERO`] and [`__GFP_NOWARN`]; with any other,
-/// allocations fail. Some architectures cannot serve it at all.
+/// The flags may be [`__GFP_ZERO`] and [`__GFP_NOWARN`]. An allocation with any other flag fails.
+/// Some architectures cannot serve it at all.
 ///
 /// # Examples
 ///

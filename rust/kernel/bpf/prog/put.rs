@@ -2,10 +2,10 @@
 
 //! Dropping references to programs in any context.
 //!
-//! The end of a program takes locks: those of the table of programs and of their symbols, or, with
-//! interrupts off, where `bpf_prog_put()` leaves it to a workqueue, those of that. Who drops the
-//! last reference may be called by code that holds them: by way of tracepoints, and in NMI. So the
-//! last reference goes to an `irq_work` first.
+//! `bpf_prog_put()` of the last reference takes the locks of the program ID and kallsyms tables or,
+//! with interrupts off, of a workqueue. A tracing program or an NMI may drop that reference while
+//! the interrupted code holds one of these locks. So the last reference goes to an `irq_work`
+//! first.
 
 use crate::{
     bindings,
@@ -30,8 +30,8 @@ use core::{
 ///
 /// # Invariants
 ///
-/// `self.0` is a valid program, of which `self` owns a reference. No other `LastRef` of it exists,
-/// so its `aux->work`, which is only used once there is no reference, is ours.
+/// `self.0` is a valid program, and `self` owns a reference to it. No other `LastRef` of the
+/// program exists. C uses `aux->work` only once there is no reference, so it is ours.
 struct LastRef(NonNull<bindings::bpf_prog>);
 
 // SAFETY: A reference may be dropped on any CPU.
@@ -60,7 +60,7 @@ unsafe impl LlistItem for LastRef {
     unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
         let work = node.as_ptr().cast::<bindings::work_struct>();
 
-        // INVARIANT: What `into_node()` gave up.
+        // INVARIANT: `into_node()` gave up this reference.
         // SAFETY: The node is the `work` of the `aux` of a valid program.
         Self(unsafe {
             let aux = container_of!(work, bindings::bpf_prog_aux, __bindgen_anon_1.work);
@@ -109,13 +109,14 @@ impl IrqWorkItem for Waiting {
 /// only one while the caller had it.
 #[cold]
 pub(super) unsafe fn last(prog: NonNull<bindings::bpf_prog>) {
-    // INVARIANT: Nobody else had a reference to give up. Who gets one from now on finds ours still
-    // there when dropping it.
+    // INVARIANT: Nobody else had a reference to give up. A reference that is taken from now on is
+    // dropped while ours is still there.
     let last = LastRef(prog);
     let waiting = WAITING.this_cpu();
 
-    // On whichever CPU that is by now: a list can be added to, and its work be run, anywhere. Even
-    // if the list was not empty: who was first may have been preempted before it came here.
+    // The caller may have migrated since, but any CPU may add to the list and queue the work. The
+    // work is queued even if the list was not empty, since whoever made it so may have been
+    // preempted before queueing it.
     waiting.refs.push(last);
     IrqWork::queue(waiting);
 }

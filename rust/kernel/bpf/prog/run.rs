@@ -10,10 +10,9 @@ use crate::{
 
 /// A run of a program, or of a function in it, that counts in the program's statistics.
 ///
-/// What runs a program through `bpf_prog_run()` in C has this done for it; who calls a function of
-/// a program does it here. Runs are counted while statistics are enabled, by the sysctl
-/// `kernel.bpf_stats_enabled` or by `BPF_ENABLE_STATS`. While they are not, this is free but for a
-/// jump that is patched in.
+/// C's `bpf_prog_run()` counts the runs of whole programs. A caller of a function of a program
+/// counts the run here. Runs are counted while statistics are enabled, by the sysctl
+/// `kernel.bpf_stats_enabled` or by `BPF_ENABLE_STATS`. Otherwise this costs a static branch.
 #[must_use = "a run counts when it ends"]
 pub struct Run<'a>(Option<Clocked<'a>>);
 
@@ -34,7 +33,7 @@ impl<'a> Run<'a> {
 
     /// Begins a run of the program that `prog` returns, which is only asked if runs are counted.
     ///
-    /// The caller must not migrate before the run ends, as is the case where programs run.
+    /// The caller must not migrate before the run ends. Programs do not migrate either.
     #[inline]
     pub fn begin(prog: impl FnOnce() -> Option<&'a Prog>) -> Self {
         if !Self::are_counted() {

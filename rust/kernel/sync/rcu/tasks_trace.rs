@@ -126,7 +126,7 @@ pub fn call<P: RcuItem>(item: P) {
 
 /// Waits until the callbacks of all earlier [`call`]s have returned; sleeps.
 ///
-/// Not for those that the callbacks [`call`] themselves.
+/// It does not wait for a [`call`] that one of these callbacks makes.
 pub fn barrier() {
     // SAFETY: Always safe to call in a context that may sleep.
     unsafe { bindings::rcu_barrier_tasks_trace() };

@@ -7,12 +7,13 @@
 //! from someone else, such as user space or a BPF program, and who look after the life of the timer
 //! in another way, such as RCU. It is always expired in softirq context.
 //!
-//! The vocabulary and the states are those of the [parent module](super); in the states **running**
-//! and **started** alike, starting moves the timer. What is particular is [`try_to_cancel`], which
-//! never waits, and that [`cancel`] fails where it would wait for itself: in the expiry of the same
-//! timer, or in one of several that wait for each other. See [`CancelWait`].
+//! The vocabulary and the states are those of the [parent module](super). A start moves a timer
+//! that is **running** or **started**. [`try_to_cancel`] never waits. [`cancel`] fails if it would
+//! wait for itself: in the expiry of the same timer, or in one of several expiries that wait for
+//! each other; see [`CancelWait`].
 //!
-//! Not on `PREEMPT_RT`, where an expiry can be preempted, so that it is not known what a CPU does.
+//! This is not for `PREEMPT_RT`. An expiry can be preempted there, so a CPU does not tell which
+//! timer the current task expires.
 //!
 //! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
 //!
@@ -138,7 +139,7 @@ impl ClockId {
 impl TryFrom<u32> for ClockId {
     type Error = Error;
 
-    /// Converts the number that user space knows a clock by; [`EINVAL`] if it is that of another.
+    /// Converts a clock ID of user space; [`EINVAL`] if it is none of these.
     fn try_from(id: u32) -> Result<Self> {
         match id {
             bindings::CLOCK_REALTIME => Ok(Self::RealTime),
@@ -165,12 +166,12 @@ impl StartMode {
         const PINNED: u32 = bindings::hrtimer_mode_HRTIMER_MODE_PINNED;
         const { assert!(Self::RELATIVE.0 == Self::ABSOLUTE.0 | 1 && PINNED == 2) };
 
-        // Without a branch, as this is on the way of each start.
+        // This takes no branch, since each start does it.
         Self(Self::ABSOLUTE.0 | !absolute as u32 | (pinned as u32 * PINNED))
     }
 }
 
-/// What became of an attempt to cancel a timer.
+/// The result of an attempt to cancel a timer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum TryCancel {
@@ -204,10 +205,12 @@ impl TryCancel {
 /// - After its timer was started, an item must stay where it is and alive, and a module that has
 ///   `EXPIRED` must stay loaded, until the timer was cancelled and the callback does not run any
 ///   more, as an [`Ok`] of [`SoftHrTimer::cancel`] and the results of
-///   [`SoftHrTimer::try_to_cancel`] other than [`TryCancel::Running`] tell. Until then, references
-///   to it must be shared ones, since the callback has one, on any CPU.
+///   [`SoftHrTimer::try_to_cancel`] other than [`TryCancel::Running`] tell. The callback has a
+///   shared reference to the item, on any CPU, so all other references must be shared ones until
+///   then.
 pub unsafe trait HasSoftHrTimer: Sized {
-    /// What the hrtimer core calls: [`expired::<Self>`](expired), or a function that does the same.
+    /// The function that the hrtimer core calls: [`expired::<Self>`](expired), or one that does the
+    /// same.
     const EXPIRED: unsafe extern "C" fn(*mut bindings::hrtimer) -> bindings::hrtimer_restart;
 
     /// Returns a pointer to the timer in `this`.
@@ -409,12 +412,11 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     /// off, but not from code that may have interrupted the hrtimer core: NMI and hrtimer
     /// tracepoints.
     ///
-    /// `expires` is in nanoseconds. An expiry in the past expires at once: before those who expire
-    /// timers on that CPU do anything else, so that callbacks that do not stop to start timers like
-    /// that keep the CPU for ever. One that is negative is no time: the timer may expire at any
-    /// time or, as if it were too far off, never. On the real-time clock,
-    /// `mode` must be absolute or relative as it was for [`Self::new`], else the timer expires at
-    /// the wrong time. Orders nothing beyond the lock of the timer's base.
+    /// `expires` is in nanoseconds. A timer whose time is past expires before the softirq that
+    /// expires timers on that CPU ends. So a callback that always starts a timer for the past keeps
+    /// the CPU. A negative `expires` is no time: the timer may expire at any time, or never. On the
+    /// real-time clock, `mode` must be absolute or relative as it was for [`Self::new`]; otherwise
+    /// the timer expires at the wrong time. Orders nothing beyond the lock of the timer's base.
     #[inline]
     pub fn start<'a>(item: impl Into<ItemPtr<'a, T>>, expires: i64, mode: StartMode)
     where
@@ -435,7 +437,7 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     ) where
         T: 'a,
     {
-        // SAFETY: As in `start()`; interrupts are off.
+        // SAFETY: The conditions are those in `start()`, and interrupts are off.
         unsafe { bindings::hrtimer_start_irqoff(raw_timer(item.into()), expires, mode.0) };
     }
 
@@ -467,8 +469,8 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
         })
     }
 
-    /// Returns when the timer expires, or was last to expire, in nanoseconds of its clock. Of use
-    /// in its callback; otherwise it may change at any time. Orders nothing.
+    /// Returns when the timer expires, or was last to expire, in nanoseconds of its clock. Outside
+    /// of the callback, the result may be outdated at once. Orders nothing.
     #[inline]
     pub fn expires(&self) -> i64 {
         // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waits for callbacks that are not for ever.
+//! Waits for callbacks, without deadlocks.
 
 use super::TimerId;
 use crate::{
@@ -20,18 +20,18 @@ use crate::{
 
 use core::ptr;
 
-/// How many timers one [`CancelWait`] can be for: as many as have been wanted yet.
+/// The most timers that one [`CancelWait`] can cover.
 const WAIT_FOR: usize = 2;
 
 /// The expiries that wait, on all CPUs. An expiry that finds none need not look at the other CPUs,
 /// so what a wait costs does not grow with their number.
 static WAITING: Waiting = Waiting(Atomic::new(0));
 
-/// Has a cache line to itself, like what a CPU waits for: other CPUs write it, or look at it.
+/// Other CPUs write this and [`WaitsFor`], or look at them, so each has a cache line of its own.
 #[repr(align(64))]
 struct Waiting(Atomic<i32>);
 
-/// What the expiry that runs on a CPU waits for. Only written on that CPU.
+/// The timers that the expiry on a CPU waits for. Only that CPU writes them.
 #[repr(align(64))]
 struct WaitsFor([Atomic<*mut bindings::hrtimer>; WAIT_FOR]);
 
@@ -49,7 +49,8 @@ impl WaitsFor {
 
     fn clear(&self) {
         for slot in &self.0 {
-            // Relaxed: another CPU that still sees the old value only gives up for no need.
+            // Relaxed: another CPU that still sees the old value gives up needlessly, which is
+            // allowed.
             slot.store(ptr::null_mut(), Relaxed);
         }
     }
@@ -67,12 +68,12 @@ impl WaitsFor {
 
 /// Says that the caller may wait for the callbacks of some timers to end.
 ///
-/// A caller that is itself in the expiry of a soft timer, of whatever kind, must not wait for that,
-/// and two such callers must not wait for each other. So a wait is made known before it begins, and
-/// does not begin if the caller's own expiry is being waited for. That is more careful than need be
-/// when the other one is about to get what it waits for.
+/// A caller that is itself in the expiry of a soft timer, of any kind, must not wait for that
+/// expiry, and two such callers must not wait for each other. So a caller makes its wait known
+/// before it begins, and does not wait if another CPU waits for the caller's own expiry. It also
+/// gives up if that other wait is about to end.
 ///
-/// An expiry is all that goes on from before the `hrtimer_expire_entry` tracepoint until after
+/// An expiry begins before the `hrtimer_expire_entry` tracepoint and ends after
 /// `hrtimer_expire_exit`.
 ///
 /// # Invariants
@@ -81,12 +82,12 @@ impl WaitsFor {
 pub struct CancelWait(NotThreadSafe);
 
 impl CancelWait {
-    /// Calls `wait`, which may wait for the callbacks of `timers`, and returns what it does;
-    /// [`EDEADLK`], without calling it, if that could be for ever.
+    /// Calls `wait`, which may wait for the callbacks of `timers`, and returns its result. Returns
+    /// [`EDEADLK`] instead if `wait` might never return.
     ///
-    /// Only for task and softirq context with interrupts on. Orders what it makes known before all
-    /// that `wait` does. In an expiry, there is one wait at a time: what is called in the course of
-    /// a wait, by tracepoints say, cannot begin another, which would hide the outer one.
+    /// Only for task and softirq context with interrupts on. Makes the wait known before all that
+    /// `wait` does. An expiry has one wait at a time: a tracing program that runs inside a wait
+    /// cannot begin another one, because that would hide the outer one.
     #[inline]
     pub fn scope<const N: usize, R>(
         timers: [TimerId; N],
@@ -94,9 +95,9 @@ impl CancelWait {
     ) -> Result<R> {
         const { assert!(N > 0 && N <= WAIT_FOR) };
 
-        // Where no timer expires.
+        // No timer expires in this context.
         if !interrupt::in_serving_softirq() {
-            // INVARIANT: Not in an expiry.
+            // INVARIANT: The caller is not in an expiry.
             return Ok(wait(&Self(NotThreadSafe)));
         }
         Self::scope_in_softirq(timers, wait)
@@ -109,7 +110,7 @@ impl CancelWait {
     ) -> Result<R> {
         let own = expiring_here();
         if own.is_null() {
-            // INVARIANT: Not in an expiry.
+            // INVARIANT: The caller is not in an expiry.
             return Ok(wait(&Self(NotThreadSafe)));
         }
         // An expiry does not migrate.
@@ -120,17 +121,17 @@ impl CancelWait {
         }
         here.set(&timers);
 
-        // Full: `set()` comes before, and what others have made known after. Pairs with the same
-        // `fetch_add()` on the CPUs that wait for us: of all expiries in a circle, of which the
-        // smallest is one that waits for itself, the last to get here finds that others wait, and
-        // sees what they have made known. It sees its own, too.
+        // Full: `set()` comes before, and the loads of what others wait for come after. Pairs with
+        // the same `fetch_add()` on the CPUs that wait for us. In a cycle of waits, the last CPU to
+        // get here finds that others wait, and sees what all of them wait for. A wait for itself is
+        // a cycle of one: this CPU sees its own `set()`.
         let others_wait = WAITING.0.fetch_add(1, Full) > 0;
         let is_awaited = here.contains(own)
             || others_wait && WAITS_FOR.copies().any(|waits| waits.contains(own));
         let result = if is_awaited {
             Err(EDEADLK)
         } else {
-            // INVARIANT: Made known above, and until `wait` returns.
+            // INVARIANT: `set()` has made the wait known, until `wait` returns.
             Ok(wait(&Self(NotThreadSafe)))
         };
         // Release: the wait comes before. Pairs with the `fetch_add()` of an expiry that finds
@@ -142,10 +143,10 @@ impl CancelWait {
 }
 
 /// Returns the soft timer that expires on this CPU, or null; only for softirq context.
-// Not inlined, as modules cannot call what it calls.
+// This is not inlined into modules, which cannot call the C function.
 #[inline(never)]
 pub(super) fn expiring_here() -> *mut bindings::hrtimer {
-    // SAFETY: Callable in any context. What it reads is only written by this CPU in softirq, which
-    // does not nest, so in softirq the result does not change under its reader.
+    // SAFETY: Callable in any context. Only this CPU writes the fields that it reads, in softirq.
+    // Softirqs do not nest, so the result stays true while the caller is in one.
     unsafe { bindings::hrtimer_soft_expiring() }
 }
