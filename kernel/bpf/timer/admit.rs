@@ -45,7 +45,7 @@ impl Timer {
         if !element.is_in_map() {
             return Err(ENOENT);
         }
-        // Not before: nobody can have armed a timer that nobody would cancel.
+        // Only now may the timer be armed: somebody is certain to cancel it.
         self.word.birth();
         Ok(())
     }

@@ -10,26 +10,26 @@
 //!
 //! # Look, act, look again
 //!
-//! Whoever has changed the word makes the alarm fit, by [`TimerPtr::fit`]. Where an hrtimer must
-//! not be touched, that leaves it to the [drain](crate::drain). Nothing else touches an hrtimer of
-//! a timer that is alive.
+//! An operation that has changed the word makes the alarm fit, by [`TimerPtr::fit`]. In a context
+//! that must not touch an hrtimer, `fit` leaves that to the [drain](crate::drain). Nothing else
+//! touches an hrtimer of a timer that is alive.
 //!
 //! - A *look* sees whether the alarm is queued, and for when. It follows a change of the word.
 //! - An *act* arms the alarm for the wanted time, or takes it out if there is none.
 //! - A full barrier follows each act, and then a load of the word. If the word has changed, another
 //!   look follows.
 //!
-//! Let two change the word and make the alarm fit at the same time. Who acts last then loads what
-//! the other wrote to the word. Or the other's exchange comes after that load, and then the other's
-//! look sees the act. Either way, somebody acts on the last word.
+//! Let two operations change the word and make the alarm fit at the same time. The one that acts
+//! last either loads the word that the other wrote, or the other's exchange comes after that load.
+//! In the latter case the other's look sees the act. Either way, one of them acts on the last word.
 //!
 //! From the act to the load, interrupts are off. Otherwise a task that armed the alarm for an
 //! outdated time could be preempted before it loads the word, and the newer start would be late.
 //!
 //! # Pushing back
 //!
-//! A timer that is armed and started for a later time fits already. So that start takes no lock,
-//! and leaves alone the timer's base and the clock's hardware.
+//! If an armed timer is started for a later time, its alarm fits already. Such a start takes no
+//! lock, and leaves alone the timer's base and the clock's hardware.
 
 mod wall;
 
@@ -69,7 +69,7 @@ use kernel::{
 
 pub(crate) use wall::WallTimer;
 
-/// Who needs the alarms to fit.
+/// The party that makes the alarms fit.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub(crate) enum For {
     /// The start that has changed the word.
@@ -83,8 +83,8 @@ pub(crate) enum For {
 impl For {
     /// Whether to act once even if the alarms fit.
     ///
-    /// A pinned start moves the timer to the CPU that starts it, so only who does the work of that
-    /// start heeds the flag. Who traces starts of hrtimers wants to see those of programs.
+    /// A pinned start moves the timer to the CPU that starts it, so only the start itself and the
+    /// drain heed the flag. While starts of hrtimers are traced, each start of a program is one.
     #[inline]
     fn must_act(self, word: Word) -> bool {
         let must = match self {
@@ -189,7 +189,7 @@ impl<'a> TimerPtr<'a> {
 
     /// Takes the alarms out; returns false if one is left, since its expiry runs.
     ///
-    /// Not for code that may have interrupted the hrtimer core.
+    /// The caller must not have interrupted the hrtimer core.
     pub(crate) fn take_out(self, irqs_off: &IrqsOff) -> bool {
         let own = self.hrtimer.try_to_cancel_irqoff(irqs_off);
         let wall = self.wall().map_or(TryCancel::Inactive, |wall| {
@@ -229,7 +229,7 @@ impl<'a> TimerPtr<'a> {
         }
     }
 
-    /// Acts on a word. If the word has changed meanwhile, looks again.
+    /// Acts on a word, and looks again if the word has changed by then.
     #[inline(always)]
     fn make_fit(self, word: Word, whom: For, irqs_off: &IrqsOff) {
         self.act(word, whom, irqs_off);
@@ -240,11 +240,11 @@ impl<'a> TimerPtr<'a> {
         }
     }
 
-    /// Makes the alarms fit what the word has become meanwhile.
+    /// Makes the alarms fit a word that has changed during an act.
     ///
-    /// Other CPUs can make it necessary to act again and again. So that they cannot keep a CPU
-    /// (R7), this acts once at most, and then leaves the timer to the next run of the drain. The
-    /// drain does not act here.
+    /// Other CPUs can change the word again and again. They cannot keep this CPU (R7), since this
+    /// acts once at most, and then leaves the timer to the next run of the drain. The drain does
+    /// not act here.
     #[cold]
     fn look_again(self, whom: For, irqs_off: &IrqsOff) {
         let word = self.word.load();
@@ -254,7 +254,7 @@ impl<'a> TimerPtr<'a> {
         }
         if whom != For::Drain {
             self.act(word, whom, irqs_off);
-            // As in `make_fit()`: pairs with the exchanges of the word.
+            // The look comes after the act. Pairs with the exchanges of the word.
             smp_mb(Full);
             if self.fits(self.word.load()) {
                 return;
@@ -265,7 +265,7 @@ impl<'a> TimerPtr<'a> {
 
     /// Arms the alarm that a word wants, or takes out all.
     ///
-    /// An alarm whose expiry runs may be left. That expiry looks at the word, too.
+    /// An alarm whose expiry runs may be left. The expiry itself looks at the word, too.
     #[inline(always)]
     fn act(self, word: Word, whom: For, irqs_off: &IrqsOff) {
         let Some(time) = word.wanted() else {

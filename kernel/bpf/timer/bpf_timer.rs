@@ -15,17 +15,17 @@
 //!              dead -- RCU Tasks Trace and RCU grace period --> freed
 //! ```
 //!
-//! What the modules see to, in every interleaving:
+//! The modules keep these rules in every interleaving:
 //!
 //! - **R1** A dead timer is not armed again, and one that was armed when it died does not call its
 //!   program after the grace period ([`word`], [`owner`]).
-//! - **R2** Whatever callback runs, its program holds a reference, or did within the grace period,
-//!   until the run ends ([`callback`]).
+//! - **R2** A running callback's program stays loaded: the timer holds a reference, or dropped it
+//!   less than a grace period ago ([`callback`]).
 //! - **R3** If an initialization races with the loss of the last user reference, either it sees the
 //!   loss, or the release sees the timer ([`slot`]).
 //! - **R4** No operation waits for a callback that waits for it ([`cancel`]).
-//! - **R5** Nothing sleeps, takes a sleeping lock or allocates under a lock; what may have
-//!   interrupted the hrtimer core or RCU is left for later ([`drain`]).
+//! - **R5** Nothing sleeps, takes a sleeping lock or allocates under a lock. An operation that may
+//!   have interrupted the hrtimer core or RCU leaves its work for later ([`drain`]).
 //! - **R6** Memory is freed once, by one party, after every reader that could have found it is done
 //!   ([`owner`]).
 //! - **R7** No program can keep a CPU by what it makes the drain do ([`pace`]).

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What a timer calls: a callback and the program that it belongs to.
+//! The callback of a timer, and the program that it belongs to.
 
 use kernel::{
     bindings,
@@ -33,15 +33,15 @@ use core::ptr::{
     NonNull, //
 };
 
-/// A callback and a reference to its program, both of which can be replaced in any context.
+/// A callback and a reference to its program. Both can be replaced in any context.
 ///
-/// The two are written one after the other. A writer goes on until it has read back what it wrote,
-/// so while no writer is at work they are from the same call of [`Self::set`]; a reader in between
-/// can see the callback of a writer that has not finished, and still holds a reference.
+/// The two are written one after the other. A writer goes on until it has read back what it wrote.
+/// So while no writer is at work, both are from the same call of [`Self::set`]. A reader in between
+/// can see the callback of a writer that has not finished. That writer still holds a reference.
 ///
 /// # Invariants
 ///
-/// - `prog` is null, or a program of which one reference is owned by `self`.
+/// - `prog` is null, or a program, and `self` owns a reference to it.
 /// - `code` is null or the code of a callback. Its program holds a reference, or did so within the
 ///   current grace period: by `prog`, by a writer that is still at work, or until it was replaced.
 pub(crate) struct CallbackCell {
@@ -60,8 +60,8 @@ impl CallbackCell {
 
     /// Returns whether a callback is set, so that an expiry from now on finds one.
     ///
-    /// That is up to the code, which an expiry looks for, and which a writer writes last: a program
-    /// may be there before.
+    /// This looks for the code, since an expiry does so, too. A writer writes the code last, so the
+    /// program may be there before.
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
         // Relaxed: a start asks before and after its exchange of the word, which is Full. Pairs
@@ -160,9 +160,9 @@ impl CallbackCell {
             self.code.store(code, Release);
             self.put_old(old);
 
-            // Of two writers, at least one sees what the other wrote last, and goes round again;
-            // else this `code` could follow the other's and stay, with the other's program. Pairs
-            // with the same barrier in the other writer, and with the exchange in `clear()`.
+            // At least one of two writers sees what the other wrote last, and goes round again.
+            // Otherwise this `code` could follow the other's and stay, with the other's program.
+            // Pairs with the same barrier in the other writer, and with the exchange in `clear()`.
             smp_mb(barrier::Full);
             // Relaxed: pairs with the stores of another writer, and is ordered by the barrier.
             if self.prog.load(Relaxed) == prog && self.code.load(Relaxed) == code {

@@ -53,12 +53,12 @@ impl TimerPtr<'_> {
     /// Cancels the timer and drops its callback. Returns [`TryCancel::Cancelled`] if it was armed,
     /// else [`TryCancel::Inactive`]. Callable in any context.
     ///
-    /// No callback begins for a start that came before. If the callback runs, waits for it to
-    /// return. Where [`must_defer`] says so it does not wait, and fails with [`EBUSY`]; all else is
-    /// done then.
+    /// No callback begins for a start that came before. If the callback runs, this waits for it to
+    /// return. If [`must_defer`] forbids that, it fails with [`EBUSY`] instead of waiting, with all
+    /// else done.
     ///
-    /// [`EDEADLK`] where it would wait for itself, or for another callback that waits for the one
-    /// that calls this (R4). Nothing is done then, unless the callback began during the call.
+    /// [`EDEADLK`] if it would wait for itself, or for another callback that waits for the one that
+    /// calls this (R4). Nothing is done then, unless the callback began during the call.
     #[inline]
     pub(crate) fn cancel(self) -> Result<TryCancel> {
         if trace::cancel_is_on() {

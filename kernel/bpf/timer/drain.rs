@@ -169,7 +169,7 @@ pub(crate) fn pause_all(nsecs: i64) {
 
 /// Leaves the alarms of `timer` to the drain, unless they are; not if the timer is dead.
 ///
-/// The caller must not be able to migrate, as is the case where [`must_defer`] says so.
+/// The caller must not migrate. It does not if [`must_defer`] returns true.
 #[inline(never)]
 pub(crate) fn post(timer: TimerPtr<'_>) {
     if let Some(timer) = Queued::new(timer) {
@@ -177,7 +177,7 @@ pub(crate) fn post(timer: TimerPtr<'_>) {
     }
 }
 
-/// Puts a timer on the queue of this CPU. As with [`post`], the caller must not be able to migrate.
+/// Puts a timer on the queue of this CPU. The caller must not migrate.
 pub(crate) fn push(timer: Queued) {
     QUEUE.this_cpu().push(timer);
 }

@@ -45,8 +45,8 @@ impl TimerPtr<'_> {
     pub(crate) fn expire(self) {
         let word = self.word.load();
 
-        // Mostly the time had come when the softirq began. What the monotonic clock says has come
-        // on the others, too: none can be set to before it.
+        // Mostly the time had come when the softirq began. The monotonic clock can be asked for
+        // times on the others, too, since none of them can be set to before it.
         if !(word.is_due_by(soft_now()) && !word.is_running() && self.run(word)) {
             self.expire_ordered();
         }
@@ -54,8 +54,8 @@ impl TimerPtr<'_> {
 
     /// Does what [`Self::expire`] does, if the word does not say at once that a time has come.
     ///
-    /// The hrtimer core has taken the alarm off its queue without a barrier. After one, either who
-    /// has changed the word sees that, or this sees the change.
+    /// The hrtimer core has taken the alarm off its queue without a barrier. After a barrier, an
+    /// operation that has changed the word sees that, or this sees the change.
     #[cold]
     fn expire_ordered(self) {
         // Pairs with the exchanges of the word.
@@ -63,7 +63,7 @@ impl TimerPtr<'_> {
         loop {
             let word = self.word.load();
 
-            // Who runs the callback makes the alarms fit at its end.
+            // If the callback runs, its expiry makes the alarms fit at the end.
             if word.wanted().is_none() || word.is_running() {
                 return;
             }
@@ -80,7 +80,7 @@ impl TimerPtr<'_> {
     }
 
     /// Takes the time and calls the callback; returns false if the word is not `word` any more.
-    /// That word must say that the time has come, and that the callback does not run.
+    /// The time in `word` must have come, and `word` must not say that the callback runs.
     #[inline(always)]
     fn run(self, word: Word) -> bool {
         // Between the word and the exchange. Before, it could be that of an earlier start; after,

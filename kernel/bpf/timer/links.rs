@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What links a timer to others: to its map and into a queue, or to RCU when it is buried.
+//! The links of a timer: to its map and into a queue, or into RCU's lists after its death.
 //!
 //! A buried timer needs neither map nor queue, so all three share 16 bytes.
 
@@ -52,17 +52,17 @@ impl Links {
         }
     }
 
-    /// Returns the map or, once the timer is dead, whatever RCU has put in its place. So ask
-    /// whether the timer is dead after that.
+    /// Returns the map pointer. After the timer's death the word belongs to RCU. Check that the
+    /// timer is alive after this load, before using the result.
     #[inline]
     pub(crate) fn map(&self) -> *mut Map {
         // SAFETY: The union has no padding, and any content makes an atomic pointer. RCU may write
         // to it at the same time, without an atomic access, but a word at a time.
         let map = unsafe { &self.alive.map };
 
-        // Acquire: pairs with the Full exchange in `WantedWord::kill()` or, where the drain is who
-        // buries, in `WantedWord::clear_queued()`, both of which come before RCU writes here.
-        // Who gets such a pointer, finds the timer dead afterwards.
+        // Acquire: pairs with the Full exchange in `WantedWord::kill()` or, if the drain buries, in
+        // `WantedWord::clear_queued()`. Both come before RCU writes here. So a caller that gets
+        // such a pointer finds the timer dead afterwards.
         map.load(Acquire)
     }
 }

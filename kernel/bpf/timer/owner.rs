@@ -62,8 +62,8 @@ use core::{
 ///
 /// # Invariants
 ///
-/// The timer is initialized and owned by `self`. Its memory is that of a `NolockBox`, of a
-/// [`Timer`] or of a [`WallTimer`].
+/// `self` owns the timer, which is initialized. The memory is from a `NolockBox` of a [`Timer`] or
+/// of a [`WallTimer`].
 struct Owned(NonNull<Timer>);
 
 // SAFETY: A timer may be used, and freed, on any CPU.
@@ -188,8 +188,8 @@ impl Detached {
 ///
 /// # Invariants
 ///
-/// No other `Queued` of the timer exists. Either its word says `QUEUED`; or it is dead, and owned
-/// by `self`. Who kills a timer whose word says `QUEUED` leaves it to the drain, so it is valid.
+/// No other `Queued` of the timer exists. Either its word says `QUEUED`, or it is dead and `self`
+/// owns it. Killing a timer whose word says `QUEUED` leaves it to the drain, so it is valid.
 pub(crate) struct Queued(NonNull<Timer>);
 
 // SAFETY: Timers may be used, and freed, on any CPU.
@@ -205,7 +205,7 @@ unsafe impl LlistItem for Queued {
     unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
         let links = node.as_ptr().cast::<Links>();
 
-        // INVARIANT: What `into_node()` gave up.
+        // INVARIANT: `into_node()` gave this up.
         // SAFETY: The node is in the links of a timer, at their beginning.
         Self(unsafe { NonNull::new_unchecked(container_of!(links, Timer, links)) })
     }
@@ -295,13 +295,13 @@ unsafe impl RcuItem for Corpse {
             self.0.timer().take_out(&irqs_off)
         };
 
-        // Nobody can arm it any more, but for an expiry that runs. That is a reader of RCU, so look
-        // again after another grace period.
+        // Only a running expiry can still arm it. The expiry is a reader of RCU, so look again
+        // after another grace period.
         if !is_out {
             tasks_trace::call(self);
             return;
         }
-        // INVARIANT: No reader has it, and the hrtimer core is through with it.
+        // INVARIANT: No reader has the timer, and the hrtimer core does not use it any more.
         drop(TimerBox(self.0));
     }
 }

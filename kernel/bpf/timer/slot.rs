@@ -76,8 +76,7 @@ impl Slot {
     /// Returns the timer; [`EINVAL`] if there is none.
     #[inline]
     pub(crate) fn timer(&self) -> Result<TimerPtr<'_>> {
-        // Acquire: pairs with the cmpxchg in `make_timer()`. Whoever finds a timer finds it
-        // initialized.
+        // Acquire: pairs with the cmpxchg in `make_timer()`, so the timer is initialized.
         let timer = NonNull::new(self.timer.load(Acquire)).ok_or(EINVAL)?;
 
         // SAFETY: By the type invariants we are in a read-side section, and a timer that was in its
@@ -96,8 +95,7 @@ impl Slot {
     /// [`SoftHrTimer::new`]: kernel::time::hrtimer::soft::SoftHrTimer::new
     pub(crate) fn init(element: Element<'_>, clock: ClockId) -> Result {
         let slot = element.timer().ok_or(EINVAL)?;
-        // SAFETY: That is the timer in the value of an element, which is not freed before `element`
-        // goes.
+        // SAFETY: `slot` is in the value of an element, which is not freed before `element` goes.
         let slot = unsafe { Self::from_raw(slot.as_ptr()) };
         let result = slot.make_timer(element, clock);
 
@@ -174,8 +172,9 @@ impl Slot {
             // If it is not admitted, its maker takes it back.
             let _ = timer.admit(element);
         }
-        // What is dead in its slot was abandoned: its maker had no user of the map, or had not
-        // found the element, which is somebody else's now. Nobody waits for it to be taken out.
+        // A dead timer in its slot was abandoned by its maker, which has not found a user of the
+        // map, or not the element. The element may belong to somebody else now. Nobody waits until
+        // the maker takes the timer out.
         if timer.word.load().is_dead() {
             self.remove(timer);
             return Ok(());
@@ -186,8 +185,8 @@ impl Slot {
     /// Takes the timer, if there is one, out of a slot, cancels it, and frees it when no reader can
     /// have it any more. Callable in any context.
     ///
-    /// Where the last user of a map is released, or its elements are freed, there is no read-side
-    /// section. None is needed: what is used of the timer is used by who owns it.
+    /// This needs no read-side section, since it uses the timer as its owner. There is none when a
+    /// map loses its last user, or when its elements are freed.
     ///
     /// # Safety
     ///

@@ -121,8 +121,8 @@ impl TimerPtr<'_> {
         }
     }
 
-    /// Takes a start back whose callback a cancellation has dropped meanwhile. Returns false if it
-    /// did; the start has failed then.
+    /// Takes a start back if a cancellation has dropped its callback during the call. Returns false
+    /// if it did; the start has failed then.
     #[cold]
     fn keeps(self, wish: Wish) -> bool {
         loop {

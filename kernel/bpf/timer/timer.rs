@@ -41,13 +41,12 @@ use core::{
 ///
 /// # Invariants
 ///
-/// - The map in `links`, while the timer is alive, is used by operations, that is by programs, and
-///   by expiries that have found a callback, that is a program. Each of them refers to the map (or
-///   to the map that this one is in, which frees it after a grace period) until it is freed itself,
-///   after a grace period. The map is not used to free the timer.
-/// - `home` names the value of the element of the map in which the timer's slot is. It is used by
-///   operations, that is by programs that have found the slot, and by callbacks, none of which
-///   begins after the grace period that follows the timer's death.
+/// - While the timer is alive, programs that call operations, and expiries that have found the
+///   callback of a program, use the map in `links`. Such a program refers to the map until it is
+///   freed itself, after a grace period. Or it refers to an outer map, which frees this one after a
+///   grace period. The map is not used to free the timer.
+/// - `home` names the value that the timer's slot is in. Programs that have found the slot use it,
+///   and callbacks do. No callback begins after the grace period that follows the timer's death.
 /// - A timer that is alive was in its slot while the element was in the map. Whoever takes the
 ///   element out kills the timer, and the element is not freed before a grace period after that. So
 ///   it outlives the callbacks. Before it is alive, a timer is not armed.
@@ -56,8 +55,8 @@ use core::{
 #[pin_data]
 #[repr(C)]
 pub(crate) struct Timer {
-    /// First, so that the address is the same in the tracepoints of hrtimers and of ours, but for
-    /// absolute starts of wall-clock timers.
+    /// The first field, so that the tracepoints of hrtimers and ours show the same address, except
+    /// for absolute starts of wall-clock timers.
     #[pin]
     pub(crate) hrtimer: SoftHrTimer<Timer>,
     pub(crate) callback: CallbackCell,
@@ -75,8 +74,8 @@ unsafe impl Send for Timer {}
 unsafe impl Sync for Timer {}
 
 kernel::impl_has_soft_hr_timer! {
-    // SAFETY: A timer is dropped by its `TimerBox`, which is that of a timer that was never started
-    // or of one that `Corpse::after_grace_period()` has cancelled.
+    // SAFETY: Only a `TimerBox` drops a timer. Either the timer was never started, or
+    // `Corpse::after_grace_period()` has cancelled it.
     unsafe impl HasSoftHrTimer for Timer { self.hrtimer as bpf_timer_cb }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Tracepoints. What they tell is only gathered when they are on.
+//! Tracepoints. Their arguments are only gathered when they are on.
 //!
 //! C header: [`include/trace/events/bpf_timer.h`](srctree/include/trace/events/bpf_timer.h)
 
@@ -87,7 +87,7 @@ mod tracepoints {
     }
 }
 
-/// What a program would see as the result.
+/// Returns the code that a program sees for a result.
 fn code<T>(result: &Result<T>, value: impl FnOnce(&T) -> c_int) -> c_int {
     result.as_ref().map_or_else(|error| error.to_errno(), value)
 }

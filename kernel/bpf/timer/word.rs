@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What is wanted of a timer, in one word.
+//! The word of a timer, which says what is wanted.
 //!
 //! The word is the truth about a timer; its hrtimers are [alarms](crate::alarm) that are made to
-//! fit it. Each operation is one exchange of the word. That is when the operation happens, and what
-//! decides between two of them. An exchange needs no lock, so it may be made in any context.
+//! fit it. Each operation is one exchange of the word. The operation happens at that moment, and
+//! the exchange decides between two operations. It needs no lock, so it may be made in any context.
 //!
 //! ```text
 //!   63     62                      4   3      2        1         0
@@ -83,7 +83,7 @@ impl Wish {
     }
 }
 
-/// What a [`WantedWord`] says.
+/// The content of a [`WantedWord`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
@@ -93,7 +93,7 @@ impl Word {
     const PINNED: u64 = 4;
     const WALL: u64 = 8;
     const NOT_ALIVE: u64 = 1 << 63;
-    /// What says when and where to expire.
+    /// The bits that say when and where to expire.
     const WISH: u64 = Time::MASK | Self::WALL | Self::PINNED;
 
     const UNBORN: Self = Self(Self::NOT_ALIVE);
@@ -243,20 +243,20 @@ impl WantedWord {
 
     /// Makes operations possible, unless they are, or the timer was killed.
     pub(crate) fn birth(&self) {
-        // Full: pairs with the load. Whoever finds the timer alive comes after the looks of
-        // `admit()`.
+        // Full: pairs with the load. An operation that finds the timer alive comes after the looks
+        // of `admit()`.
         self.exchange(Word::UNBORN, Word::STOPPED);
     }
 
-    /// Kills a timer that is not born, for its maker; returns whether it was not. Who takes it out
-    /// of its slot is still to call [`Self::kill`].
+    /// Kills a timer that is not born, for its maker; returns whether it was not. [`Self::kill`] is
+    /// still to be called when the timer is taken out of its slot.
     pub(crate) fn abandon(&self) -> bool {
         // Full: pairs with the load, as in `kill()`.
         self.exchange(Word::UNBORN, Word::DEAD)
     }
 
-    /// Makes the timer dead; returns whether it is queued. Called once, by who took it out of its
-    /// slot.
+    /// Makes the timer dead; returns whether it is queued. Called once, after the timer was taken
+    /// out of its slot.
     pub(crate) fn kill(&self) -> bool {
         let kill = |old: Word| {
             let kept = old.0 & (Word::QUEUED | Word::RUNNING);
@@ -310,7 +310,7 @@ impl WantedWord {
         self.change(take).is_ok()
     }
 
-    /// As [`Self::take`], but leaves the time alone if the callback runs.
+    /// Does what [`Self::take`] does, but leaves the time alone if the callback runs.
     #[inline]
     pub(crate) fn take_unless_running(&self) -> Word {
         let take = |old: Word| {
@@ -361,9 +361,9 @@ impl WantedWord {
     pub(crate) fn clear_queued(&self) -> Word {
         let cleared = |word: Word| Word(word.0 & !Word::QUEUED);
 
-        // Full: pairs with the other exchanges. Whoever finds `QUEUED` cleared finds the node off
-        // the queue, and the drain finds what was wanted before. If the timer is dead, also pairs
-        // with the Acquire in `Links::map()`.
+        // Full: pairs with the other exchanges. An operation that finds `QUEUED` cleared finds the
+        // node off the queue, and the drain finds what was wanted before. If the timer is dead,
+        // also pairs with the Acquire in `Links::map()`.
         self.change(|old| Some(cleared(old)))
             .map_or_else(cleared, cleared)
     }
@@ -446,7 +446,7 @@ mod tests {
         assert!(!word.begin_run(old));
         assert!(word.begin_run(seen));
         assert_eq!(word.load().wanted(), None);
-        // What is wanted meanwhile stays.
+        // A time that is wanted while the callback runs stays.
         let next = word.want(at(64))?;
         assert!(next.is_running());
         assert_eq!(word.take_unless_running(), next);

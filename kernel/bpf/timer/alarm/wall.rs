@@ -52,7 +52,7 @@ impl WallTimer {
     /// `element`.
     pub(crate) fn new(element: Element<'_>) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
-            // SAFETY: The timer is that of a `WallTimer`.
+            // SAFETY: `Timer::new()` makes the timer of a `WallTimer` here.
             timer <- unsafe { Timer::new(element, ClockId::RealTime) },
             hrtimer <- SoftHrTimer::new(ClockId::RealTime, StartMode::ABSOLUTE),
         }? Error)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What two CPUs do to one timer. On one CPU, these tests are skipped.
+//! Operations of two CPUs on one timer. With one CPU, these tests are skipped.
 //!
 //! - R1: `start_beside_free`
 //! - R2: `set_callback_beside_set_callback`
@@ -91,7 +91,7 @@ fn wait_for_clock_source() {
     }
 }
 
-/// Fails the test that is run by [`with_two_cpus`], where KUnit's assertions are not to be had.
+/// Fails the test that is run by [`with_two_cpus`], which cannot use KUnit's assertions.
 fn expect(condition: bool, what: &CStr) -> Result {
     if condition {
         return Ok(());
@@ -494,13 +494,13 @@ mod tests {
                 let fixture = Fixture::of(&place);
 
                 place.note(0).store(1, Release);
-                // Whoever cancels it drops the callback, and then waits for this to return.
+                // A cancellation drops the callback, and then waits for this to return.
                 fixture.spin_for_prog_refs(0, 1);
                 udelay(Delta::from_millis(2));
                 fixture.set_callback(place, 0);
                 place.start(LATER, PINNED);
             });
-            // Whoever is held up on the way may be too late to find the callback running.
+            // A cancellation that is held up may be too late to find the callback running.
             for runs in 1..=5 {
                 place.note(0).store(0, Relaxed);
                 fixture.set_callback(place, 0);

@@ -25,8 +25,8 @@ mod tests {
     fn direct_operation_supersedes_a_deferred_one() -> Result {
         let (_fixture, place) = Fixture::with_timer()?;
 
-        // The drain comes when interrupts are on again, so all that can be shown on one CPU is that
-        // it leaves alone what came later; the queue is that of this CPU.
+        // The drain of this CPU runs when interrupts are on again. So on one CPU, the test can only
+        // show that the drain leaves later operations alone.
         for _ in 0..8 {
             assert_eq!(with_irqs_off(|| place.start(LATER, 0)), 0);
             assert_eq!(place.try_cancel(), 1);
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(place.start(MSEC, 0), 0);
         assert_eq!(place.wait_for(1), 1);
         assert_eq!(place.note(0).load(Relaxed) as u64, errno(code::EDEADLK));
-        // That has dropped nothing.
+        // The cancellation has dropped nothing.
         assert_eq!(fixture.prog_refs(0), 2);
         Ok(())
     }

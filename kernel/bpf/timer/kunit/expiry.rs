@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the callback gets, and what it may do.
+//! The arguments of the callback, and its operations on timers.
 //!
 //! - R1: `callback_can_free_its_own_timer`
 //! - R4: `callback_cannot_cancel_its_own_timer`, `callback_can_cancel_others`
@@ -107,8 +107,8 @@ mod tests {
         Ok(())
     }
 
-    /// What is due when the hrtimer core has begun to expire timers is expired before it ends, and
-    /// one that is started for then by its own callback never ends that (H10).
+    /// The softirq expires all timers that are due by the time that it began. If a callback could
+    /// start its timer for before that time, the softirq would not end (H10).
     #[test]
     fn callback_starts_no_timer_for_before_now() -> Result {
         for clock in [MONOTONIC, BOOTTIME, REALTIME] {
@@ -121,7 +121,7 @@ mod tests {
                 let begin = Monotonic::ktime_get();
                 match place.note(0).fetch_add(1, Relaxed) {
                     0 => place.start(1, ABSOLUTE),
-                    // By the drain, in an interrupt on top of the expiry.
+                    // The drain arms the timer, in an interrupt on top of the expiry.
                     1 => with_irqs_off(|| place.start(0, ABSOLUTE)),
                     _ => place.start(u64::MAX, ABSOLUTE),
                 };
@@ -177,7 +177,7 @@ mod tests {
         Ok(())
     }
 
-    /// What is wanted after the alarm was started is what it has to fit.
+    /// The alarm has to fit the last word, which may change after the alarm was started.
     #[test]
     fn cancelled_timer_is_not_left_queued() -> Result {
         for clock in [MONOTONIC, REALTIME] {
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(place.wait_for(1), 1);
         assert_eq!(place.note(0).load(Relaxed) as u64, errno(code::EDEADLK));
         assert_eq!(place.note(1).load(Relaxed), -1);
-        // That has dropped nothing.
+        // The cancellation has dropped nothing.
         assert_eq!(fixture.prog_refs(0), 2);
         Ok(())
     }

@@ -79,7 +79,7 @@ pub(super) struct Fixture {
 
 static_assert!(core::mem::offset_of!(Fixture, array_values) == size_of::<bindings::bpf_array>());
 
-/// What a map says of its one element.
+/// Says that the map has its one element.
 ///
 /// # Safety
 ///
@@ -88,7 +88,7 @@ unsafe extern "C" fn has_element(_map: *mut bindings::bpf_map, _value: *const c_
     true
 }
 
-/// What a map says of an element that was deleted.
+/// Says that the element was deleted.
 ///
 /// # Safety
 ///
@@ -97,8 +97,8 @@ unsafe extern "C" fn has_no_element(_map: *mut bindings::bpf_map, _value: *const
     false
 }
 
-/// What a map says of an element that was deleted, to an init that has not yet taken its timer back
-/// when somebody else has the element again and makes a timer in it.
+/// Says that the element was deleted, to an init that takes its timer back too late. Somebody else
+/// gets the element before that and makes a timer in it.
 ///
 /// # Safety
 ///
@@ -206,17 +206,17 @@ impl Fixture {
         unsafe { (*self.ops.get()).map_has_value = Some(has_value) };
     }
 
-    /// As if the element had been deleted.
+    /// Makes the map look as if the element had been deleted.
     pub(super) fn delete_element(&self) {
         self.set_has_value(has_no_element);
     }
 
-    /// As if its memory were used for another element of the map.
+    /// Makes the map look as if it used the element's memory for another element.
     pub(super) fn reuse_element(&self) {
         self.set_has_value(has_element);
     }
 
-    /// As if it had been, until an init has found out; see [`has_element_too_late`].
+    /// Makes the element look deleted until an init has seen that; see [`has_element_too_late`].
     pub(super) fn delete_element_for_a_moment(&self) {
         self.set_has_value(has_element_too_late);
     }
@@ -305,7 +305,7 @@ impl Fixture {
     }
 }
 
-/// For what a test relies on outside of its body, where KUnit's assertions are not to be had.
+/// Checks a condition in functions of the fixture, which cannot use KUnit's assertions.
 fn warn_unless(condition: bool) {
     kernel::warn_on!(!condition);
 }
@@ -346,7 +346,7 @@ pub(super) fn on_cpu<F: Fn() + Sync>(cpu: u32, f: &F) -> Result {
     to_result(unsafe { bindings::smp_call_on_cpu(cpu, Some(call::<F>), f, false) })
 }
 
-/// Calls `f` in an interrupt on another CPU, and `meanwhile` here.
+/// Calls `f` in an interrupt on another CPU, and at the same time `meanwhile` here.
 pub(super) fn beside<F: Fn() + Sync>(cpu: u32, f: &F, meanwhile: impl FnOnce()) -> Result {
     struct Call<'a, F> {
         f: &'a F,

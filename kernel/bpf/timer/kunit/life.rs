@@ -77,7 +77,7 @@ mod tests {
         let reader = rcu::read_lock();
         let timer = place.inner()?;
 
-        // As a start does that has changed the word right before.
+        // Does what a start does that has changed the word right before the death.
         assert_eq!(place.start(LATER, 0), 0);
         with_irqs_off(|| place.free());
         SoftHrTimer::start(timer.as_item(), i64::MAX, StartMode::ABSOLUTE);
@@ -135,7 +135,7 @@ mod tests {
 
         fixture.delete_element_for_a_moment();
         assert_eq!(fixture.init(place, MONOTONIC), errno(code::ENOENT));
-        // That of who came meanwhile, which is there to be used.
+        // The second init has made a timer, and this one can be used.
         assert_eq!(place.note(0).load(Relaxed), 0);
         assert_eq!(fixture.init(place, MONOTONIC), errno(code::EBUSY));
         assert_eq!(fixture.set_callback(place, 0), 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! What the operations return and do, one at a time.
+//! The results and effects of the operations, one at a time.
 //!
 //! - R2: `set_callback_holds_the_program`, `program_that_is_going_away_is_not_taken`
 //! - R3: `init_needs_a_user_reference`
@@ -93,7 +93,7 @@ mod tests {
             assert_eq!(place.cancel(), 0);
             assert_eq!(place.settle(), 0);
 
-            // Whoever has the memory next finds the timer there, without a callback.
+            // The next owner of the memory finds the timer there, without a callback.
             fixture.reuse_element();
             assert_eq!(place.start(0, 0), errno(code::EINVAL));
             assert_eq!(fixture.set_callback(place, 0), 0);

@@ -45,7 +45,7 @@ use kernel::{
 pub(super) struct Value {
     runs: Atomic<i64>,
     pub(super) timer: [u64; 2],
-    /// What the callback got as its key and as its map, and the CPU it last ran on.
+    /// The key and the map that the callback got, and the CPU that it last ran on.
     pub(super) key: Atomic<i64>,
     pub(super) map: Atomic<i64>,
     pub(super) cpu: Atomic<i64>,
@@ -68,7 +68,7 @@ impl Value {
     }
 }
 
-/// Where a test's timer is.
+/// The place of a test's timer.
 #[derive(Copy, Clone)]
 pub(super) struct Place(pub(super) *mut Value);
 
@@ -126,7 +126,8 @@ impl Place {
     }
 
     pub(super) fn is_empty(self) -> bool {
-        // SAFETY: As in `value()`; the first word is accessed with atomic operations only.
+        // SAFETY: The value is valid, as in `value()`. The first word is only accessed with atomic
+        // operations.
         unsafe { Atomic::from_ptr(self.timer().cast::<*mut c_void>()) }
             .load(Relaxed)
             .is_null()
@@ -214,7 +215,7 @@ pub(super) fn spin_until_set(note: &Atomic<i64>) -> bool {
     spin_until(|| note.load(Acquire) != 0)
 }
 
-/// What a program would have as its callback.
+/// The callback, of the type that programs have.
 ///
 /// # Safety
 ///

@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(place.settle(), 5);
         assert_eq!(place.note(1).load(Relaxed) as u64, errno(code::EDEADLK));
         assert_eq!(place.note(2).load(Relaxed), -1);
-        // What was put off does not count.
+        // A start that another start has replaced does not count.
         assert_eq!(place.try_cancel(), 0);
         assert_eq!(place.start(LATER, 0), 0);
         assert_eq!(place.try_cancel(), 1);
@@ -69,7 +69,7 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place, REALTIME);
-        // Of each two, the first would be soon, and on the base that expires.
+        // The first start of each two is for soon, and on the base that expires.
         place.on_expiry(|place| {
             place.start(0, 0);
             place.start(i64::MAX as u64, ABSOLUTE);
