@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The costs of the operations: "bench OPERATION MAP CONTEXT TIMERS WHO COST", in nanoseconds
- * for each timer, which under QEMU's -icount are instructions. The test fails if an operation
- * returns something unexpected. BPF_TIMER_BENCH="MAP:CONTEXT:TIMERS ..." selects what to measure.
+ * Prints the costs of the operations: "bench OPERATION MAP CONTEXT TIMERS WHO COST". COST is in
+ * nanoseconds for each timer; under QEMU's -icount these are instructions. The test fails if an
+ * operation returns something unexpected. BPF_TIMER_BENCH="MAP:CONTEXT:TIMERS ..." selects what
+ * to measure.
  *
  * The cost of a loop that only looks up the elements is subtracted. Each operation is measured
  * in several rounds. The cheapest one counts, because interrupts delay the others.
@@ -17,17 +18,17 @@
 
 #define CLOCKSOURCE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 #define LOOPBACK 1
-/* There are as many rounds as it takes to measure so many timers. */
+/* Measures this many timers in all rounds together, but does at most MOST_ROUNDS rounds. */
 #define ENOUGH 16000
 #define MOST_ROUNDS 32
 /* Elements of an LRU hash beyond those that are used. */
 #define SPARE 1024
-/* It shows when so many are freed. */
+/* Freeing this many timers shows in a measurement. */
 #define MANY 1000
-/* How long two CPUs start the same timers. */
+/* The time for which two CPUs start the same timers. */
 #define SHARED_USECS (getenv("BPF_TIMER_BENCH") ? 2000000 : 500000)
 
-/* BPF_TIMER_BENCH of an ordinary run of the tests. */
+/* The words that are measured if BPF_TIMER_BENCH is not set. */
 static const char * const usual[] = {
 	"array:task:1", "array:task:64", "hash:task:64", "lru:task:64", "array:softirq:64",
 	"hash:softirq:64", "array:callback:64", "array:irqs_off:64", "hash:irqs_off:64",
@@ -52,7 +53,7 @@ struct bench {
 	bool thorough;
 	int rounds;
 	bool can_delete;
-	/* bpf_timer_cancel() works there, whatever the implementation. */
+	/* bpf_timer_cancel() works in @context with both implementations. */
 	bool can_cancel;
 	bool has_raw;
 	/* UINT64_MAX if it was not measured. */
@@ -60,7 +61,7 @@ struct bench {
 	bool failed;
 };
 
-/* Whether the kernel has found its clock: reading the time takes longer before that. */
+/* Tells whether the kernel has its final clocksource. Reading the time takes longer before. */
 static bool has_clock(void)
 {
 	FILE *file = fopen(CLOCKSOURCE, "r");
@@ -74,7 +75,7 @@ static bool has_clock(void)
 	return strcmp(name, "tsc-early\n");
 }
 
-/* Has the loopback device receive a packet. */
+/* Makes the loopback device receive a packet. */
 static bool send_packet(void)
 {
 	struct sockaddr_in address = {
@@ -93,7 +94,7 @@ static bool send_packet(void)
 	return sent;
 }
 
-/* Does @operation to all elements in @context; whether it worked. */
+/* Does @operation to all elements in @context. Returns whether it worked. */
 static bool perform(struct bench *bench, enum context context, int operation)
 {
 	struct timer_bench__bss *bss = bench->skel->bss;
@@ -127,7 +128,7 @@ static bool perform(struct bench *bench, enum context context, int operation)
 	return false;
 }
 
-/* Does what has to be done before the next measurement, and at once: nothing is deferred. */
+/* Prepares the next measurement, and with interrupts on, so that nothing is deferred. */
 static void prepare(struct bench *bench, int operation)
 {
 	perform(bench, bench->context == IRQS_OFF ? TASK : bench->context, operation);
@@ -168,7 +169,7 @@ static void refill(struct bench *bench)
 	settle(bench);
 }
 
-/* All timers expire in one softirq, after @start: measures from the first to the last. */
+/* @start arms all timers for one time, and one softirq expires them: measures first to last. */
 static void measure_expiry(struct bench *bench, int start)
 {
 	struct timer_bench__bss *bss = bench->skel->bss;
@@ -202,7 +203,7 @@ static void measure_deletions(struct bench *bench)
 	measure(bench, OP_delete_empty);
 }
 
-/* The operations in an order in which each finds the timers as its name says. */
+/* The order makes each operation find the timers in the state that its name says. */
 static void measure_round(struct bench *bench)
 {
 	refill(bench);
@@ -251,7 +252,7 @@ static void measure_raw_round(struct bench *bench)
 	measure_expiry(bench, OP_raw_start_at);
 }
 
-/* Tells what an operation costs beyond @base. */
+/* Prints what an operation costs beyond @base. */
 static void report(const struct bench *bench, const char *name, const char *who,
 		   int operation, int base)
 {
@@ -369,7 +370,7 @@ static bool find_word(const char *word, const char * const *words, int nr, int *
 	return false;
 }
 
-/* Measures what @word asks for: MAP:CONTEXT:TIMERS. */
+/* Measures one word of BPF_TIMER_BENCH: MAP:CONTEXT:TIMERS. */
 static void bench_word(const char *word, bool has_raw, bool thorough)
 {
 	static const char * const maps[] = { "array", "hash", "lru" };
@@ -399,7 +400,7 @@ void serial_test_timer_bench(void)
 	bool has_raw;
 	int i;
 
-	/* The allocator keeps memory for each CPU. */
+	/* Stay on one CPU, because the allocator keeps memory for each CPU. */
 	sched_getaffinity(0, sizeof(cpus), &cpus);
 	pin_to(0);
 	ASSERT_TRUE(comes_true(has_clock()), "clock");
@@ -419,7 +420,7 @@ void serial_test_timer_bench(void)
 	unpin(&cpus);
 }
 
-/* How many starts of the same timers two CPUs do in a second: "bench_shared STARTS". */
+/* Prints how many starts of the same timers two CPUs do in a second: "bench_shared STARTS". */
 void serial_test_timer_bench_shared(void)
 {
 	struct bench bench = { .map = "array", .context = TASK, .timers = SHARED };

@@ -18,10 +18,10 @@
 #define GRID NSEC_PER_MSEC
 /* The timers beside the thread tick once in this time. */
 #define PERIOD (4 * NSEC_PER_SEC)
-/* Each quantile leaves this part of the tail that the one before leaves; fifteen, a tenth. */
+/* Each quantile leaves this part of the tail of the one before; fifteen leave a tenth. */
 #define NEXT_TAIL 0.857695898590894
 #define QUANTILES 60
-/* The time until grace periods end varies. */
+/* There are several rounds because the length of grace periods varies. */
 #define FREE_ROUNDS 3
 
 static __u32 late[SAMPLES];
@@ -54,7 +54,7 @@ static struct timer_bench_time *load_with(__u32 timers)
 	return NULL;
 }
 
-/* Runs @prog on @cpu for the timers from @from on, before @to. */
+/* Runs @prog on @cpu for the timers @from to @to - 1. */
 static bool run_for(struct timer_bench_time *skel, const struct bpf_program *prog, int cpu,
 		    __u32 from, __u32 to)
 {

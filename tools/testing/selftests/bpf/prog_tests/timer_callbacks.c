@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Callbacks that operate on timers, their own and others, also all at once.
+ * Callbacks operate on their own timer and on others, also all at once.
  *
- * R4: cancel_cycle_of_*. The contract of callbacks: all.
+ * Covers R4 (cancel_cycle_of_*) and the contract of callbacks.
  */
 #include <test_progs.h>
 #include "progs/timer_callbacks.h"
@@ -35,7 +35,7 @@ static __u64 runs(struct timer_callbacks *skel, __u32 slot)
 	return READ_ONCE(skel->bss->scripts[slot].runs);
 }
 
-/* What @op on timer @target, in the callback of timer 0, returns. */
+/* Returns the result of @op on timer @target in the callback of timer 0. */
 static long result_of(struct timer_callbacks *skel, __u32 op, __u32 target)
 {
 	if (!init(skel, 0, op, target) || !start(skel, 0, 0, 0) ||
@@ -79,7 +79,7 @@ static void test_delete_own(struct timer_callbacks *skel)
 static void test_cancel_own(struct timer_callbacks *skel)
 {
 	ASSERT_EQ(result_of(skel, CANCEL, 0), -EDEADLK, "cancel");
-	/* Which does nothing. */
+	/* The cancel that failed has left the callback set. */
 	ASSERT_TRUE(start(skel, 0, 0, 0), "start");
 	ASSERT_TRUE(comes_true(runs(skel, 0) == 2), "runs");
 }
@@ -96,7 +96,7 @@ static void check_cancel_other(struct timer_callbacks *skel, __u32 op)
 	if (!init(skel, 1, NOTHING, 0))
 		return;
 	ASSERT_EQ(result_of(skel, op, 1), 0, "idle");
-	/* Anew, since cancel has dropped the callback. */
+	/* Init again, because cancel has dropped the callback. */
 	if (init(skel, 1, NOTHING, 0) && start(skel, 1, HOUR, 0))
 		ASSERT_EQ(result_of(skel, op, 1), 1, "armed");
 	ASSERT_EQ(result_of(skel, op, 1), 0, "idle again");
@@ -117,7 +117,7 @@ static void test_delete_other(struct timer_callbacks *skel)
 {
 	__u64 nsecs = 50 * NSEC_PER_MSEC, expires;
 
-	/* Again if it has expired by then, once its callback has returned. */
+	/* If it expired before the deletion, try again after its callback has returned. */
 	do {
 		kern_sync_rcu();
 		expires = now(CLOCK_MONOTONIC) + nsecs;
@@ -132,7 +132,7 @@ static void test_delete_other(struct timer_callbacks *skel)
 	ASSERT_EQ(runs(skel, 1), 0, "runs");
 }
 
-/* Nothing is armed, and no callback runs. */
+/* Deletes all timers and waits until no callback runs. */
 static void clear(struct timer_callbacks *skel)
 {
 	__u32 i;
@@ -142,7 +142,7 @@ static void clear(struct timer_callbacks *skel)
 	kern_sync_rcu();
 }
 
-/* Starts @n timers for the same time, on all CPUs in turn; returns whether it was in time. */
+/* Starts @n timers for one time, on all CPUs in turn. Returns whether all starts came before. */
 static bool start_together(struct timer_callbacks *skel, __u32 n, __u64 nsecs)
 {
 	__u64 expires = now(CLOCK_MONOTONIC) + nsecs;
@@ -166,8 +166,9 @@ static bool start_together(struct timer_callbacks *skel, __u32 n, __u64 nsecs)
 }
 
 /*
- * Starts @n timers each of which does @op to the next when all CPUs are there. For a time
- * so far off that it takes less to start them all; the next cycle begins with that.
+ * Starts @n timers for one time. Each callback waits for the others and then does @op to the
+ * next timer. Doubles *@nsecs until that is long enough to start them all before; the next
+ * cycle begins with that value.
  */
 static bool start_cycle(struct timer_callbacks *skel, __u32 n, __u32 op, __u64 *nsecs)
 {
@@ -199,7 +200,7 @@ static bool was_cancelled(struct timer_callbacks *skel, __u32 n, __u32 slot)
 {
 	long result = READ_ONCE(skel->bss->scripts[(slot + n - 1) % n].result);
 
-	/* 0 too: it was about to run, and found no callback any more. */
+	/* 0 counts too: the timer was expiring already, but found no callback any more. */
 	return result == 0 || result == 1;
 }
 
@@ -222,7 +223,7 @@ static bool is_settled(struct timer_callbacks *skel, __u32 n)
 	return READ_ONCE(skel->bss->arrived) == count_ended(skel, n);
 }
 
-/* Each callback cancels the next one's timer: all come to an end, or were cancelled before. */
+/* Each callback cancels the next timer. Each timer's callback ends, or never began. */
 static void check_cancel_cycle(struct timer_callbacks *skel, __u32 n)
 {
 	__u64 nsecs = 20 * NSEC_PER_MSEC;
@@ -230,7 +231,7 @@ static void check_cancel_cycle(struct timer_callbacks *skel, __u32 n)
 
 	if (skip_one_cpu())
 		return;
-	/* A circle of all of them needs as many CPUs; without, they still come to an end. */
+	/* A cycle of all timers needs @n CPUs. With fewer CPUs, the callbacks must still end. */
 	if (get_nprocs() < n)
 		test__skip();
 	for (i = 0; i < CYCLE_ROUNDS; i++) {
@@ -241,7 +242,7 @@ static void check_cancel_cycle(struct timer_callbacks *skel, __u32 n)
 		known = count_results(skel, n, 0) + count_results(skel, n, 1) +
 			count_results(skel, n, -EDEADLK);
 		ASSERT_EQ(known, count_ended(skel, n), "results");
-		/* If all ran at once, one has to give way. */
+		/* If all ran at once, at least one must get -EDEADLK. */
 		if (skel->bss->parties == n && count_ended(skel, n) == n) {
 			ASSERT_GT(count_results(skel, n, -EDEADLK), 0, "gave way");
 			all_at_once++;

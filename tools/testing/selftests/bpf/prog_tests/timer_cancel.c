@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bpf_timer_cancel() in all contexts (H14). Beside an expiry on another CPU, each start ends
- * in one way: its callback is called, or it is cancelled.
+ * bpf_timer_cancel() in all contexts (H14). Beside an expiry on another CPU, each start has one
+ * outcome: either its callback is called, or it is cancelled.
  *
- * H14, and "what is called": all.
+ * Covers H14 and "What is called".
  */
 #include <pthread.h>
 #include <test_progs.h>
@@ -11,7 +11,7 @@
 #include "timer_helpers.h"
 #include "timer_cancel.skel.h"
 
-/* How long to wait for what has to come, in seconds. */
+/* The most seconds to wait for all outcomes. */
 #define PATIENCE 30
 
 struct starter {
@@ -20,7 +20,7 @@ struct starter {
 	int err;
 };
 
-/* Starts the timer on the other CPU, where it expires. */
+/* Starts the timer on CPU 1, where it expires. */
 static void *start_there(void *arg)
 {
 	struct starter *starter = arg;
@@ -53,7 +53,7 @@ static void check_results(struct timer_cancel *skel)
 		ASSERT_GT(returned[BUSY], 0, "busy");
 }
 
-/* Whether each outcome has come that has to; a busy machine may be long about it. */
+/* Tells whether each outcome was seen. A busy machine may need long for that. */
 static bool saw_all(const struct timer_cancel *skel)
 {
 	const __u64 *returned = skel->bss->returned;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * When and where timers expire: never early, on the CPU that was asked for, and moved as told.
+ * Timers expire never early, on the requested CPU, and at the time of the last start.
  *
- * The contract of clocks and flags: all.
+ * Covers the contract of clocks and flags.
  */
 #include <test_progs.h>
 #include "progs/timer_clocks.h"
@@ -10,7 +10,7 @@
 #include "timer_helpers.h"
 
 #define DELAY (10 * NSEC_PER_MSEC)
-/* How much the clock of programs may differ from that of timers. */
+/* How much the clock that programs read may differ from the clock of timers. */
 #define TOLERANCE 10000
 
 static bool init(struct timer_clocks *skel, __u32 slot, clockid_t clock)
@@ -20,7 +20,7 @@ static bool init(struct timer_clocks *skel, __u32 slot, clockid_t clock)
 	return ASSERT_OK(run(skel->progs.init), "run init") && ASSERT_OK(skel->bss->ret, "init");
 }
 
-/* Its callback, too, is gone then, and what that has left. */
+/* Removes the timer, waits for its callback, and clears what the callback recorded. */
 static void remove_timer(struct timer_clocks *skel, __u32 slot)
 {
 	__u64 empty[2] = {};
@@ -52,7 +52,7 @@ static int cancel(struct timer_clocks *skel, __u32 slot)
 	return skel->bss->ret;
 }
 
-/* A time of a program's, on a clock. */
+/* Returns the time on @clock that a program recorded. */
 static __u64 on_clock(const struct times *times, clockid_t clock)
 {
 	switch (clock) {
@@ -61,13 +61,13 @@ static __u64 on_clock(const struct times *times, clockid_t clock)
 	case CLOCK_BOOTTIME:
 		return times->boot;
 	default:
-		/* Whole seconds ahead. */
+		/* CLOCK_TAI is a whole number of seconds ahead. */
 		return times->tai - (now(CLOCK_TAI) - now(CLOCK_REALTIME) + NSEC_PER_SEC / 2) /
 				    NSEC_PER_SEC * NSEC_PER_SEC;
 	}
 }
 
-/* The hrtimer is one of that clock's; beside those of the clock of the day others may be. */
+/* The hrtimer uses @clock. A CLOCK_REALTIME timer may have hrtimers of other clocks as well. */
 static void check_base(struct timer_clocks *skel, clockid_t clock)
 {
 	struct bpf_link *link = bpf_program__attach(skel->progs.note_clock);
@@ -93,7 +93,7 @@ static void check_relative(struct timer_clocks *skel, clockid_t clock)
 	ASSERT_EQ(runs(skel, 0), 1, "once");
 }
 
-/* A time of day. */
+/* The C timers are wrong about absolute times of CLOCK_REALTIME (H3). */
 static bool is_wrong(clockid_t clock)
 {
 	return clock == CLOCK_REALTIME && skip_hazard();
@@ -115,7 +115,7 @@ static void check_absolute(struct timer_clocks *skel, clockid_t clock)
 	ASSERT_EQ(runs(skel, 0), 1, "once");
 }
 
-/* What is past expires at once. */
+/* A timer that is started for the past expires at once. */
 static void check_past(struct timer_clocks *skel, clockid_t clock)
 {
 	if (is_wrong(clock) || !init(skel, 0, clock))
@@ -129,7 +129,7 @@ static void check_past(struct timer_clocks *skel, clockid_t clock)
 	ASSERT_TRUE(start(skel, 0, 0, 0) && comes_true(runs(skel, 0) == 4), "zero");
 }
 
-/* One that never expires stays armed, and does not keep others from expiring. */
+/* A timer that never expires stays armed, and does not keep others from expiring. */
 static void check_never(struct timer_clocks *skel, clockid_t clock, __u64 nsecs, __u64 flags)
 {
 	__u64 before = runs(skel, 1);
@@ -142,7 +142,7 @@ static void check_never(struct timer_clocks *skel, clockid_t clock, __u64 nsecs,
 	ASSERT_EQ(cancel(skel, 0), 1, "armed");
 }
 
-/* No time of any clock, and never comes; with the timers in C, it may when others expire. */
+/* A negative time never comes. With the C timers, it may come when another timer expires. */
 static void check_negative(struct timer_clocks *skel, __u64 nsecs)
 {
 	__u64 before = runs(skel, 1);
@@ -179,7 +179,7 @@ static void check_pinned(struct timer_clocks *skel, clockid_t clock)
 		if (!ASSERT_TRUE(pin_to(cpu), "pin"))
 			break;
 		start(skel, 0, DELAY, BPF_F_TIMER_CPU_PIN);
-		/* The timer stays when the thread that has started it goes. */
+		/* The timer stays when the thread that started it moves away. */
 		pin_to((cpu + 1) % cpus);
 		count++;
 		ASSERT_TRUE(comes_true(runs(skel, 0) == count), "runs");
@@ -204,7 +204,7 @@ static void check_moved_earlier(struct timer_clocks *skel, clockid_t clock)
 	ASSERT_TRUE(comes_true(runs(skel, 0)), "runs");
 	usleep(20000);
 	ASSERT_EQ(runs(skel, 0), 1, "once");
-	/* It has run, but need not have returned. */
+	/* The callback has run, but may not have returned. */
 	kern_sync_rcu();
 	ASSERT_EQ(cancel(skel, 0), 0, "not armed");
 }
@@ -214,7 +214,7 @@ static void check_moved_later(struct timer_clocks *skel, clockid_t clock)
 	__u64 begin, ran, moved;
 	bool in_time = false;
 
-	/* Again if it was slower to move than the timer was to expire. */
+	/* Try again if the timer expired before it was moved. */
 	for (moved = 20 * DELAY; moved < 400 * DELAY; moved *= 2) {
 		begin = now(CLOCK_MONOTONIC);
 		if (!init(skel, 0, clock) || !start(skel, 0, moved / 2, 0) ||
@@ -240,7 +240,7 @@ static void check_switched(struct timer_clocks *skel, clockid_t clock)
 	__u64 begin, nsecs;
 	bool in_time = false;
 
-	/* Again if it has expired by then. */
+	/* Try again if the timer expired before the other callback was set. */
 	for (nsecs = DELAY; nsecs < 100 * DELAY; nsecs *= 2) {
 		begin = now(CLOCK_MONOTONIC);
 		if (!init(skel, 0, clock) || !start(skel, 0, nsecs, 0))

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * All operations on the same 16 timers, from task, irqs-off, hardirq, NMI and
- * expiry, on all CPUs at once; for BPF_TIMER_STRESS seconds, two by default.
- * The kernel's own checks (KASAN, lockdep) say whether that is well; here it is
- * about memory that is missing, or not freed, and programs that do not unload.
+ * expiry, on all CPUs at once, for BPF_TIMER_STRESS seconds, two by default.
+ * The kernel's own checks (KASAN, lockdep) find other mistakes. This test looks for
+ * failed allocations, memory that is not freed, and programs that do not unload.
  *
- * R5 and R6.
+ * Covers R5 and R6.
  */
 #include <pthread.h>
 #include <test_progs.h>
@@ -35,7 +35,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Many times a second. */
+/* Sends NMIs many times a second. */
 static void send_nmis_for(unsigned int seconds)
 {
 	time_t end = time(NULL) + seconds;
@@ -44,7 +44,7 @@ static void send_nmis_for(unsigned int seconds)
 		usleep(20000);
 }
 
-/* A WARN is a warning only, but taints the kernel. */
+/* A WARN fails no test by itself, but it taints the kernel. */
 static bool has_warned(void)
 {
 	FILE *file = fopen("/proc/sys/kernel/tainted", "r");
@@ -84,7 +84,7 @@ void serial_test_timer_contexts(void)
 			break;
 	}
 	tainted = has_warned();
-	/* Backtraces are warnings at most; what the kernel finds wrong is errors, or taints it. */
+	/* Keep backtraces off the console: they are warnings, a problem is an error or a taint. */
 	level = set_console_loglevel(4);
 	skel->bss->on = true;
 	send_nmis_for(stress_seconds());
@@ -97,7 +97,7 @@ void serial_test_timer_contexts(void)
 		ASSERT_OK(jobs[i].err, "run");
 	}
 	for (context = 0; context < CONTEXTS; context++) {
-		/* The CPU that asks for the others' backtraces does without an NMI. */
+		/* The CPU that asks the others for backtraces gets no NMI itself. */
 		if (context != NMI || cpus > 1)
 			ASSERT_GT(skel->bss->operations[context], 0, "operations");
 		printf("context %d: %llu operations\n", context,

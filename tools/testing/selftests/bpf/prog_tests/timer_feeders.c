@@ -2,23 +2,23 @@
 /*
  * Programs that feed the drain of deferred operations do not keep its CPU from other work
  * (H2). Each subtest attaches one feeder for BPF_TIMER_STRESS seconds, two by default. The
- * programs end by themselves, as on a CPU that is starved nobody could end them.
+ * programs end by themselves, because nobody could end them on a CPU that is starved.
  *
- * R7 and H2: all.
+ * Covers R7 and H2.
  */
 #include <test_progs.h>
 #include "timer_feeders.skel.h"
 #include "timer_helpers.h"
 
-/* The kernel complains of a CPU that is starved for longer. */
+/* The kernel complains about a CPU that is starved for longer. */
 #define MOST_SECONDS 10
 /* The drain leaves about half of the CPU to others. */
 #define LEAST_PERCENT 25
 #define LEAST_FED 100
-/* A virtual CPU may be away for a while; without the bound each try gets nothing. */
+/* A virtual CPU may be away during one try. If the drain has no bound, every try gets nothing. */
 #define TRIES 3
 
-/* How often this thread can look at the clock until @end. */
+/* Counts how often this thread can read the clock until @end. */
 static __u64 count_until(__u64 end)
 {
 	__u64 count = 0;
@@ -28,7 +28,7 @@ static __u64 count_until(__u64 end)
 	return count;
 }
 
-/* The percentage of the CPU that is left to this thread while the feeder runs. */
+/* Returns the percentage of the CPU that is left to this thread while the feeder runs. */
 static __u64 share_while_fed(struct timer_feeders *skel, __u64 nsecs)
 {
 	__u64 alone, beside, end;
@@ -54,7 +54,7 @@ static void check_share(struct timer_feeders *skel)
 		share = share_while_fed(skel, seconds * NSEC_PER_SEC);
 	ASSERT_GE(share, LEAST_PERCENT, "share");
 	ASSERT_GT(skel->bss->fed, LEAST_FED, "fed");
-	/* The drain also does what is left to it last. */
+	/* The drain also executes the last operation that is left to it. */
 	ASSERT_OK(run(skel->progs.expire), "run");
 	ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->runs)), "expires");
 	ASSERT_OK(skel->bss->error, "operations");
@@ -102,7 +102,7 @@ static void test_probe(void)
 
 	if (!skel)
 		return;
-	/* A probe that is a jump is no NMI. */
+	/* Keep the probe a breakpoint: a probe that is a jump is no NMI. */
 	write_sysctl(OPTIMIZATION, "0");
 	skel->links.probe_start_two_more = attach_probe(skel->progs.probe_start_two_more,
 							"hrtimer_start_range_ns");
@@ -113,7 +113,7 @@ static void test_probe(void)
 }
 #endif
 
-/* Serial: the programs trace what all other tests do as well. */
+/* Serial: the programs also trace what all other tests do. */
 void serial_test_timer_feeders(void)
 {
 	if (skip_hazard())

@@ -2,7 +2,7 @@
 /*
  * Tracing programs see the arguments and the results of the functions of BPF timers.
  *
- * The contract of return codes: all.
+ * Covers the contract of return codes.
  */
 #include <linux/bpf.h>
 #include <test_progs.h>
@@ -10,7 +10,7 @@
 #include "timer_helpers.h"
 #include "timer_fexit.skel.h"
 
-/* Some years, and a bit or more in each byte. */
+/* Some years, with at least one bit set in each byte. */
 #define NSECS 0x0123456789abcdefULL
 
 static const struct step {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What once went wrong with timers. Most of it is the subject of other tests:
+ * Tests for bugs of timers that were fixed. Other tests cover most of the fixes:
  *
  * b00628b1c7d5 types of maps			timer_matrix/none_in_*
  * 5e0bc3082e2e tracing programs		timer_fixes/tracing_programs
@@ -15,19 +15,19 @@
  * a6fcd19d7eac callbacks that delete		timer_callbacks/delete_each_other
  * 58f038e6d209 freed under a bucket's lock	free_timer, timer_matrix/KIND_lookup_and_delete_*
  * 6d78b4473cdb memory charged under a lock	timer_fixes/memory_limit
- * e25ddfb388c8 PREEMPT_RT			all are skipped
+ * e25ddfb388c8 PREEMPT_RT			all tests are skipped
  * 5fb750e8a9ae kmemleak			free_timer, timer_memory
  * 469d638d1520 callbacks that sleep		timer_refusals/callback_sleeps
  * 1bfbc267ec91 operations in NMI		timer_stress_nmi_*, timer_contexts
  * b135beb07758 start and delete		timer_start_delete_race
  * 7d49635e3775 start in a start		timer_start_deadlock, timer_feeders
- * 81502d7f20bf delete while it repeats		timer_matrix, all of in_flight
+ * 81502d7f20bf delete while it repeats		timer_matrix/KIND_*_in_flight
  * 1ace9bac1ad2 freed in call_rcu_tasks_trace()	timer_fixes/freed_in_rcu
  * a3a81d247651 fields of recycled elements	htab_update
  * 5df46ddcb7b3 recycled resizable hash		rhash_timer, timer_stale
  * b90c5d770dad inner maps in callbacks		timer_mim
  *
- * The contract: all.
+ * Covers the contract.
  */
 #include <linux/perf_event.h>
 #include <sys/syscall.h>
@@ -38,7 +38,7 @@
 
 #define CGROUP "/timer_fixes"
 #define REPLACEMENTS 50
-/* As in the program. */
+/* The same as in the program. */
 enum { KPROBE, TRACEPOINT, RAW_TRACEPOINT, PERF_EVENT, TRACERS };
 
 /* Loads only the programs whose names begin with @prefix. */
@@ -101,7 +101,7 @@ static bool replace_inner(struct timer_fixes *skel)
 		return false;
 	ok = ASSERT_OK(bpf_map_update_elem(bpf_map__fd(skel->maps.outer), &key, &fd, BPF_ANY),
 		       "replace");
-	/* With a user for as long as it takes to be used. */
+	/* Hold a user reference until the program has used the map. */
 	usleep(500);
 	close(fd);
 	return ok;
@@ -148,7 +148,7 @@ out:
 	ASSERT_TRUE(is_unloaded(id), "unloaded");
 }
 
-/* The maps are charged to a cgroup, which then has as much as it may. */
+/* Charges the maps to a cgroup, and then limits the cgroup to the memory that it has. */
 static struct timer_fixes *load_at_limit(void)
 {
 	struct timer_fixes *skel;
@@ -165,7 +165,7 @@ static struct timer_fixes *load_at_limit(void)
 	close(fd);
 	close(cgroup);
 	if (len <= 0 || !skel) {
-		/* Without the memory controller, memory has no limit. */
+		/* Memory has no limit without the memory controller. */
 		test__skip();
 		timer_fixes__destroy(skel);
 		return NULL;
@@ -187,7 +187,7 @@ static void test_memory_limit(void)
 		skel->bss->on = true;
 		ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->next) >= entries), "all");
 		skel->bss->on = false;
-		/* A few have what CPUs had left, and a few fail where memory is not charged too. */
+		/* CPUs have memory left for a few, and a few fail even if memory is not charged. */
 		ASSERT_GT(skel->bss->no_memory, entries / 2, "no memory");
 	}
 	ASSERT_EQ(skel->bss->unexpected, 0, "unexpected");

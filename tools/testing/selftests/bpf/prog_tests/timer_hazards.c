@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where timers can hang a CPU or mislead their users. Each subtest names what
- * is expected instead, and begins with the hazard's number in
- * Documentation/bpf/timers_rust.rst.
+ * Timers can hang a CPU or mislead their users. The name of a subtest begins with the
+ * number of such a hazard in Documentation/bpf/timers_rust.rst, and says what is
+ * expected instead.
  *
- * H1, H3 to H11. R4: h1_*. R5: h5_*. The time of day: h3_wall_clock.
+ * Covers H1, H3 to H11, R4 (h1_*), R5 (h5_*), and times of day (h3_wall_clock).
  */
 #include <pthread.h>
 #include <test_progs.h>
@@ -26,7 +26,7 @@ static __u64 runs_of(struct timer_hazards *skel, __u32 index)
 	return elem.runs;
 }
 
-/* Waits until a timer has run so often; returns how often it has. */
+/* Waits until a timer has run @runs times. Returns how often it has run. */
 static __u64 wait_for_runs(struct timer_hazards *skel, __u32 index, __u64 runs)
 {
 	comes_true(runs_of(skel, index) >= runs);
@@ -55,7 +55,7 @@ static bool attach(struct bpf_program *prog, struct bpf_link **link)
 	return ASSERT_OK_PTR(*link, "attach");
 }
 
-/* On each CPU a thread that wants to run every ms; the longest time that one did not. */
+/* A thread on a CPU that wakes each millisecond, and the longest time that it did not run. */
 struct pulse {
 	pthread_t thread;
 	int cpu;
@@ -80,10 +80,10 @@ static void *beat(void *arg)
 	return NULL;
 }
 
-/* A CPU that hangs is silent for ever; one of a virtual machine may be so for a while. */
+/* A CPU that hangs stays silent. A virtual CPU may be silent for a while. */
 #define MAX_SILENCE (15 * NSEC_PER_SEC)
 
-/* The longest time that a CPU did not get to run anything while @action went on. */
+/* Returns the longest time for which a CPU did not run its thread while @action went on. */
 static __u64 longest_silence(void (*action)(void *arg), void *arg)
 {
 	struct pulse pulses[MAX_CPUS] = {};
@@ -127,7 +127,7 @@ static void test_cancel_in_own_expiry(void)
 	    attach(skel->progs.cancel_at_entry, &entry) &&
 	    attach(skel->progs.cancel_at_exit, &exit)) {
 		ASSERT_LT(longest_silence(expire_with_cancellation, skel), MAX_SILENCE, "silence");
-		/* In time for its callback. */
+		/* The cancellation at entry came before the callback. */
 		ASSERT_EQ(skel->data->cancelled_at_entry, 1, "at entry");
 		ASSERT_EQ(skel->data->cancelled_at_exit, 0, "at exit");
 		ASSERT_EQ(runs_of(skel, 0), 0, "runs");
@@ -152,7 +152,7 @@ static void expire_both(void *arg)
 	cpu_set_t cpus;
 
 	sched_getaffinity(0, sizeof(cpus), &cpus);
-	/* Again if one CPU was too slow for the other. */
+	/* Try again if one CPU was too slow for the other. */
 	for (attempt = 0; attempt < 5 && !have_met(skel); attempt++) {
 		skel->bss->left_alone = 0;
 		for (i = 0; i < 2; i++) {
@@ -183,7 +183,7 @@ static void test_cancel_each_other_at_expiry(void)
 	    attach(skel->progs.learn, &learn) && attach(skel->progs.cancel_each_other, &entry)) {
 		ASSERT_LT(longest_silence(expire_both, skel), MAX_SILENCE, "silence");
 		ASSERT_EQ(skel->bss->arrived, 2, "arrived");
-		/* One is in time for the callback of the other at least, and none has hung. */
+		/* At least one cancellation came before the callback, and neither has hung. */
 		ASSERT_TRUE(cancelled[0] == 1 || cancelled[1] == 1, "in time");
 		ASSERT_TRUE(have_met(skel), "both");
 	}
@@ -192,14 +192,14 @@ static void test_cancel_each_other_at_expiry(void)
 	timer_hazards__destroy(skel);
 }
 
-/* Steps the wall clock back when a timer of its and a relative one are about to expire. */
+/* Steps the wall clock back when an absolute timer and a relative one are about to expire. */
 static void check_step_back(struct timer_hazards *skel)
 {
 	struct bpf_program *prog = skel->progs.start;
 	__u64 nsecs, begin, absolute, relative;
 	bool in_time = false;
 
-	/* Again if they have expired by then. */
+	/* Try again if the timers expired before the step. */
 	for (nsecs = 100 * NSEC_PER_MSEC; nsecs < 10 * NSEC_PER_SEC; nsecs *= 2) {
 		absolute = runs_of(skel, 0);
 		relative = runs_of(skel, 1);
@@ -217,7 +217,7 @@ static void check_step_back(struct timer_hazards *skel)
 	}
 	if (!ASSERT_TRUE(in_time, "in time"))
 		return;
-	/* The time of day is far off now; the relative one is not moved. */
+	/* The time of the absolute timer is far off now. The relative timer does not move. */
 	ASSERT_EQ(wait_for_runs(skel, 1, relative + 1), relative + 1, "relative, back");
 	usleep(100000);
 	ASSERT_EQ(runs_of(skel, 0), absolute, "absolute, back");
@@ -225,14 +225,14 @@ static void check_step_back(struct timer_hazards *skel)
 	ASSERT_EQ(wait_for_runs(skel, 0, absolute + 1), absolute + 1, "absolute, and forth");
 }
 
-/* The same timer one way and the other: the last start counts, alone. */
+/* One timer is started absolutely and relatively: only the last start counts. */
 static void check_replaced(struct timer_hazards *skel)
 {
 	struct bpf_program *prog = skel->progs.start;
 	__u64 nsecs, expires, runs = 0;
 	bool in_time = false;
 
-	/* Again if it has expired by then, once its callback has returned. */
+	/* If it expired too early, try again after its callback has returned. */
 	for (nsecs = 50 * NSEC_PER_MSEC; !in_time && nsecs < 10 * NSEC_PER_SEC; nsecs *= 2) {
 		kern_sync_rcu();
 		runs = runs_of(skel, 0);
@@ -263,11 +263,11 @@ static void test_wall_clock(void)
 	if (!init(skel, 0, CLOCK_REALTIME) || !init(skel, 1, CLOCK_REALTIME))
 		goto out;
 
-	/* A time of day. */
+	/* An absolute timer expires at its time of day. */
 	start(skel, prog, 0, now(CLOCK_REALTIME) + 20 * NSEC_PER_MSEC, BPF_F_TIMER_ABS);
 	ASSERT_EQ(wait_for_runs(skel, 0, 1), 1, "absolute");
 
-	/* Forward over the time of day, which comes at once; the relative one is not moved. */
+	/* The clock steps over the absolute timer's time: it expires, the relative one stays. */
 	start(skel, prog, 0, now(CLOCK_REALTIME) + HOUR / 2, BPF_F_TIMER_ABS);
 	start(skel, prog, 1, 60 * NSEC_PER_SEC, 0);
 	if (step_clock(HOUR)) {
@@ -281,7 +281,7 @@ out:
 	timer_hazards__destroy(skel);
 }
 
-/* What @starts leaves for later is overtaken by @overtakes. */
+/* @overtakes cancels on the other CPU before the start of @starts is executed. */
 static void check_newest_wins(struct timer_hazards *skel, const struct bpf_program *starts,
 			      const struct bpf_program *overtakes)
 {
@@ -302,7 +302,7 @@ static void check_newest_wins(struct timer_hazards *skel, const struct bpf_progr
 		end_run(&overtaking);
 	}
 	ASSERT_TRUE(skel->bss->overtaken, "overtaken");
-	/* The start was first, and counts as armed. */
+	/* The start came first, so the cancellation found the timer armed. */
 	ASSERT_EQ(skel->data->overtaking, 1, "cancelled");
 	ASSERT_OK(run(skel->progs.cancel), "run");
 	ASSERT_EQ(skel->bss->err, 0, "not armed");
@@ -377,7 +377,7 @@ static void test_set_callback_needs_user(void)
 	    !ASSERT_OK(pthread_create(&thread, NULL, run_by_fd, (void *)fd), "thread"))
 		goto out;
 	ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->ready)), "ready");
-	/* The map has no user then, but the program still has the map. */
+	/* The map loses its last user, but the program still holds the map. */
 	timer_hazards_maps__destroy(skel);
 	skel = NULL;
 	pthread_join(thread, &ret);
@@ -395,7 +395,7 @@ struct locked_elem {
 	__u64 data;
 };
 
-/* The walk over a map without a user misses no timer, though a program moves elements. */
+/* The walk over a map without a user misses no timer, although a program moves elements. */
 static void test_walk_misses_none(void)
 {
 	struct timer_hazards_maps *skel = load_timers(timer_hazards_maps);
@@ -456,7 +456,7 @@ static void check_locked_update(struct timer_hazards_maps *skel, const struct bp
 	struct locked_elem elem = {};
 	__u32 key = 1;
 
-	/* Again if it has expired by then, once its callback has returned. */
+	/* If it expired too early, try again after its callback has returned. */
 	do {
 		kern_sync_rcu();
 		skel->bss->runs = 0;
@@ -485,7 +485,7 @@ static void test_locked_update_cancels(void)
 	check_locked_update(skel, skel->maps.hash, skel->progs.arm_hash, "hash");
 	check_locked_update(skel, skel->maps.hash_malloc, skel->progs.arm_hash_malloc,
 			    "hash, not preallocated");
-	/* LRU hashes do not have it. */
+	/* LRU hashes refuse locked updates. */
 	ASSERT_EQ(bpf_map_update_elem(bpf_map__fd(skel->maps.lru), &key, &elem, BPF_F_LOCK),
 		  -EINVAL, "lru");
 	timer_hazards_maps__destroy(skel);
@@ -512,7 +512,7 @@ static void *update_in_place(void *arg)
 	return NULL;
 }
 
-/* An update that waits for the lock of its element does not keep others from its bucket. */
+/* An update that waits for the lock of its element does not keep others out of its bucket. */
 static void check_bucket_is_free(struct timer_hazards_maps *skel)
 {
 	struct updates updates = { .map = bpf_map__fd(skel->maps.single) };
@@ -526,7 +526,7 @@ static void check_bucket_is_free(struct timer_hazards_maps *skel)
 	if (!ASSERT_OK(pthread_create(&thread, NULL, update_in_place, &updates), "thread"))
 		return;
 	pin_to(0);
-	/* Once is for a virtual CPU that was away while it had the bucket, and is back by then. */
+	/* One timeout may come from a virtual CPU that was away with the bucket, and is back. */
 	for (i = 0; i < 20 && skel->bss->timed_out < 2; i++) {
 		count = updates.count;
 		ASSERT_OK(run(skel->progs.lock_for_long), "run");
@@ -565,7 +565,7 @@ static void test_locked_update_leaves_bucket(void)
 static void check_past(__u32 clockid, __u64 past, bool irqs_off)
 {
 	struct timer_hazards *skel = load_timers(timer_hazards);
-	/* What is beyond the end of time never comes. */
+	/* A time beyond KTIME_MAX never comes. */
 	__u64 runs = past > INT64_MAX ? 1 : PAST_STARTS + 1;
 	struct bpf_link *link = NULL;
 
@@ -583,7 +583,7 @@ static void check_past(__u32 clockid, __u64 past, bool irqs_off)
 		usleep(1000);
 		ASSERT_EQ(runs_of(skel, 0), runs, "runs on");
 		ASSERT_OK(skel->bss->err, "start in the callback");
-		/* Two if something else is due when the first one runs. */
+		/* There may be two if something else is due when the first one runs. */
 		ASSERT_LE(skel->bss->most_in_a_row, 2, "in a row");
 		skel->bss->slot = 0;
 		ASSERT_OK(run(skel->progs.cancel), "run cancel");
@@ -607,7 +607,7 @@ static void test_starts_in_the_past(void)
 	}
 }
 
-/* Makes a timer whose callback is of a program that nothing else holds; returns its id. */
+/* Makes a timer that holds the last reference to its program. Returns the program's id. */
 static __u32 init_alone(struct timer_hazards *skel, __u32 index)
 {
 	__u32 id;
@@ -635,7 +635,7 @@ static void test_last_reference_at_new_id(void)
 	id = init_alone(skel, 0);
 	if (id && attach(skel->progs.drop_at_new_id, &link)) {
 		skel->bss->drop_on = 1;
-		/* It grows for every 64th, as the numbers are not used again soon. */
+		/* The table of IDs grows for every 64th one, because IDs are not reused soon. */
 		for (i = 0; i < 200 && READ_ONCE(skel->data->dropped) > 0; i++) {
 			fd = bpf_program__clone(skel->progs.start, NULL);
 			if (!ASSERT_OK_FD(fd, "new program"))
@@ -672,7 +672,7 @@ static void test_last_reference_at_queue_work(void)
 	timer_hazards__destroy(skel);
 }
 
-/* Not parallel: programs on tracepoints, and the clock is set. */
+/* Serial: the programs trace all CPUs, and the tests set the clock. */
 void serial_test_timer_hazards(void)
 {
 	if (skip_hazard())

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the tests of BPF timers have in common.
+ * Helpers of the tests of BPF timers.
  *
- * The head of each test says for which it is: rules R1 to R8 and sections of
+ * The head of each test says what it covers: rules R1 to R8 and sections of
  * Documentation/bpf/timers_rust_design.rst, hazards H1 to H14 of timers_rust.rst, or the
  * contract, which is timers.rst.
  */
@@ -27,7 +27,7 @@
 #define HOUR (3600 * NSEC_PER_SEC)
 #define MAX_CPUS 64
 
-/* Takes the result of a load. Where timers are refused (PREEMPT_RT) the test is skipped. */
+/* Checks the result of a load. Skips the test if the kernel refuses timers (PREEMPT_RT). */
 static inline bool have_timers(int err)
 {
 	if (err != -EOPNOTSUPP)
@@ -36,7 +36,7 @@ static inline bool have_timers(int err)
 	return false;
 }
 
-/* Has the optional programs loaded whose names begin with @prefix. */
+/* Selects for loading the optional programs whose names begin with @prefix. */
 static inline void choose_programs(struct bpf_object *obj, const char *prefix)
 {
 	struct bpf_program *prog;
@@ -63,7 +63,7 @@ static inline void choose_programs(struct bpf_object *obj, const char *prefix)
 
 #define load_timers(name) load_timers_with(name, NULL)
 
-/* Whether the timers are those of CONFIG_BPF_TIMER_RUST, which have tracepoints. */
+/* Tells whether the kernel has timers in Rust: only these have tracepoints. */
 static inline bool are_in_rust(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -73,7 +73,7 @@ static inline bool are_in_rust(void)
 	return found;
 }
 
-/* Where C's timers are known to be wrong, or to hang, it takes BPF_TIMER_HAZARDS=1 to see that. */
+/* Skips a test in which the C timers fail or hang, unless BPF_TIMER_HAZARDS is set. */
 static inline bool skip_hazard(void)
 {
 	if (are_in_rust() || getenv("BPF_TIMER_HAZARDS"))
@@ -82,7 +82,7 @@ static inline bool skip_hazard(void)
 	return true;
 }
 
-/* What two CPUs do to each other cannot be seen on one. */
+/* Skips a test that needs two CPUs if there is only one. */
 static inline bool skip_one_cpu(void)
 {
 	if (get_nprocs() >= 2)
@@ -91,7 +91,7 @@ static inline bool skip_one_cpu(void)
 	return true;
 }
 
-/* How long a test that looks for races runs. */
+/* The time for which a test that looks for races runs. */
 static inline unsigned int stress_seconds(void)
 {
 	const char *seconds = getenv("BPF_TIMER_STRESS");
@@ -119,7 +119,7 @@ static inline __u64 now(clockid_t clock)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
-/* Moves the wall clock by @nsecs; the same with the other sign undoes that. */
+/* Moves the wall clock by @nsecs. A call with -@nsecs undoes that. */
 static inline bool step_clock(__s64 nsecs)
 {
 	__s64 time = now(CLOCK_REALTIME) + nsecs;
@@ -131,7 +131,7 @@ static inline bool step_clock(__s64 nsecs)
 	return ASSERT_OK(clock_settime(CLOCK_REALTIME, &ts), "clock_settime");
 }
 
-/* On the monotonic clock. */
+/* @time is on the monotonic clock. */
 static inline void sleep_until(__u64 time)
 {
 	while (now(CLOCK_MONOTONIC) < time)
@@ -152,7 +152,7 @@ static inline void unpin(const cpu_set_t *cpus)
 	sched_setaffinity(0, sizeof(*cpus), cpus);
 }
 
-/* A run of a program on a CPU of its own, which a callback may keep from coming back. */
+/* A run of a program in a thread on @cpu. A callback on that CPU may keep it from returning. */
 struct run_on_cpu {
 	pthread_t thread;
 	int cpu;
@@ -181,7 +181,7 @@ static inline int end_run(struct run_on_cpu *job)
 	return job->err;
 }
 
-/* Whether @cond comes true within thirty seconds, which even a slow machine has. */
+/* Waits up to thirty seconds for @cond, which a slow machine may need. Tells if it came true. */
 #define comes_true(cond)						\
 	({								\
 		int __tries = 30000;					\
@@ -191,7 +191,7 @@ static inline int end_run(struct run_on_cpu *job)
 		!!__tries;						\
 	})
 
-/* What the kernel tells of @prog; nothing but zeroes if it does not. */
+/* Returns what the kernel tells about @prog, all zeroes if it tells nothing. */
 static inline struct bpf_prog_info info_of(const struct bpf_program *prog)
 {
 	struct bpf_prog_info info = {};
@@ -224,7 +224,7 @@ static inline bool map_is_gone(__u32 id)
 	return fd < 0;
 }
 
-/* Creates a map like @like, which is one of @obj. */
+/* Creates a map like @like, which belongs to @obj. */
 static inline int create_like(const struct bpf_object *obj, const struct bpf_map *like)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .btf_fd = bpf_object__btf_fd(obj),
@@ -236,7 +236,7 @@ static inline int create_like(const struct bpf_object *obj, const struct bpf_map
 			      bpf_map__value_size(like), bpf_map__max_entries(like), &opts);
 }
 
-/* Runs a copy of @prog that is closed then; returns its id, zero if it cannot be made. */
+/* Runs a copy of @prog and closes it. Returns the copy's id, or 0 if it cannot be made. */
 static inline __u32 run_alone(struct bpf_program *prog)
 {
 	int fd = bpf_program__clone(prog, NULL);
@@ -267,8 +267,8 @@ static inline bool is_unloaded(__u32 prog_id)
 #define OPTIMIZATION "/proc/sys/debug/kprobes-optimization"
 
 /*
- * Attaches behind the first instruction of a function, where ftrace does not serve the
- * probe. While OPTIMIZATION is off the probe is a breakpoint, which is an NMI on x86.
+ * Attaches behind the first instruction of a function, so that ftrace does not serve the
+ * probe. While OPTIMIZATION is off, the probe is a breakpoint, which is an NMI on x86.
  */
 static inline struct bpf_link *attach_probe(const struct bpf_program *prog, const char *function)
 {
@@ -277,12 +277,12 @@ static inline struct bpf_link *attach_probe(const struct bpf_program *prog, cons
 
 	if (link)
 		return link;
-	/* An ENDBR may come first. */
+	/* The function may begin with an ENDBR. */
 	opts.offset = 9;
 	return bpf_program__attach_kprobe_opts(prog, function, &opts);
 }
 
-/* Has the kernel send NMIs to all CPUs but this one. */
+/* Makes the kernel send NMIs to all CPUs except this one. */
 static inline bool send_nmis(void)
 {
 	int fd = open("/proc/sysrq-trigger", O_WRONLY);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A CPU goes offline and comes back while programs use timers. A CPU that is going
- * away raises no interrupt for what a program leaves to it; another one has to do it.
+ * A CPU goes offline and comes back while programs use timers. A CPU that is going offline
+ * raises no interrupt for operations that a program leaves to it: another CPU must do them.
  *
  * BPF_TIMER_STEP=function restricts the steps to one.
  *
- * R8 and H12: all.
+ * Covers R8 and H12.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@
 #include "timer_memory.h"
 #include "../progs/timer_hotplug.h"
 
-/* The CPU that goes and comes. */
+/* The CPU that goes offline and comes back. */
 #define CPU 1
 #define ONLINE "/sys/devices/system/cpu/cpu1/online"
 #define ANY_CPU -1
@@ -27,8 +27,9 @@ struct elem {
 };
 
 /*
- * A function of the kernel where a program acts, on the way down or up. What it leaves
- * to the CPU on the way down is done while that is offline, or late: when it is back.
+ * A function of the kernel in which a program acts, on the way down or up. Operations that it
+ * leaves to the CPU on the way down are done while the CPU is offline or, if @late, when it
+ * is back.
  */
 struct step {
 	const char *function;
@@ -59,7 +60,7 @@ static bool write_online(const char *value)
 	return written;
 }
 
-/* Tries again, as the kernel may not allow it for a moment. */
+/* Tries again, because the kernel may refuse it for a moment. */
 static bool set_online(bool online)
 {
 	__u64 end = now(CLOCK_MONOTONIC) + 30 * NSEC_PER_SEC;
@@ -92,7 +93,7 @@ static bool run_on(int cpu, const struct bpf_program *prog)
 	       ASSERT_OK(end_run(&job), bpf_program__name(prog));
 }
 
-/* All steps share this. @acted counts those at which a program has acted. */
+/* Shared by all steps. @acted counts the steps at which a program has acted. */
 struct scene {
 	struct timer_memory *memory;
 	struct timer_hotplug *skel;
@@ -139,14 +140,14 @@ static bool enter_scene(struct scene *scene)
 	return false;
 }
 
-/* A program at a step: a copy of its own or, in a probe, the skeleton's. */
+/* The program at a step: a copy or, in a probe, the program of the skeleton. */
 struct actor {
 	int prog;
 	int link;
 	struct bpf_link *probe;
 };
 
-/* Returns a descriptor, or an error if no program can be attached to such a function. */
+/* Returns a descriptor, or an error if no program can be attached to @function. */
 static int load_at(struct scene *scene, const char *function)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts);
@@ -160,7 +161,7 @@ static int load_at(struct scene *scene, const char *function)
 
 static int attach_at(struct scene *scene, const struct step *step, struct actor *actor)
 {
-	/* Lockdep complains about a program where RCU does not watch the CPU. */
+	/* Lockdep complains if a program runs where RCU does not watch the CPU. */
 	if (step->unwatched && !access("/proc/lockdep", F_OK))
 		return -EPERM;
 	if (step->probe) {
@@ -189,7 +190,7 @@ static bool init(struct timer_hotplug *skel, __u32 index)
 	return ASSERT_OK(run(skel->progs.init), "run init") && ASSERT_OK(skel->bss->err, "init");
 }
 
-/* Makes a timer whose callback is of a program that nothing else holds; returns its id. */
+/* Makes a timer that holds the last reference to its program. Returns the program's id. */
 static __u32 init_alone(struct timer_hotplug *skel, __u32 index)
 {
 	__u32 id;
@@ -199,7 +200,7 @@ static __u32 init_alone(struct timer_hotplug *skel, __u32 index)
 	return ASSERT_OK(skel->bss->err, "init") ? id : 0;
 }
 
-/* Asks the program for @actions, which it has not done yet. */
+/* Asks the program for @actions, and clears their results. */
 static void ask_for(struct timer_hotplug *skel, const struct step *step, __u32 actions)
 {
 	skel->bss->hits = 0;
@@ -222,7 +223,7 @@ static __u32 set_up(struct timer_hotplug *skel, const struct step *step, __u32 a
 	return init_alone(skel, HELD);
 }
 
-/* Waits until all is done that the step left to its CPU; @left timers were there before it. */
+/* Waits until all that the step left to its CPU is done. @left timers were there before it. */
 static bool check_done(struct scene *scene, __s64 left, __u32 held)
 {
 	struct timer_hotplug *skel = scene->skel;
@@ -255,7 +256,7 @@ static bool check_grace_periods(struct timer_memory *memory)
 	return ASSERT_TRUE(comes_true(left_of(memory) <= left), "all are freed");
 }
 
-/* The CPU is back, and runs its irq_works. */
+/* Checks that the CPU is back and runs its irq_works. */
 static bool check_start_later(struct timer_hotplug *skel)
 {
 	__u64 runs = runs_of(skel, LATER);
@@ -269,13 +270,13 @@ static bool check_cancelled(struct timer_hotplug *skel)
 	int cancelled = skel->data->cancelled;
 
 	sleep_until(skel->bss->cancelled_expiry + 20 * NSEC_PER_MSEC);
-	/* It may have been due when it was cancelled, if its CPU was away. */
+	/* If its CPU was away, the timer may have been due when it was cancelled. */
 	return ASSERT_OK(skel->data->cancel_started, "start to cancel") &&
 	       ASSERT_LE(cancelled, 1, "cancel") &&
 	       ASSERT_LE(runs_of(skel, CANCELLED), cancelled == 0 || cancelled == -1, "cancelled");
 }
 
-/* Nothing that the step did is done twice, or after it was cancelled. */
+/* Checks that no operation of the step is done twice, or after it was cancelled. */
 static bool check_runs(struct timer_hotplug *skel)
 {
 	__u32 actions = skel->bss->actions;
@@ -300,7 +301,7 @@ static bool go_and_come(struct scene *scene, const struct step *step, __u32 held
 	skel->bss->armed = true;
 	if (!set_online(true))
 		return false;
-	/* A CPU need not come there to die. */
+	/* A CPU can die without calling this function. */
 	if (step->late && !skel->bss->hits)
 		return check_start_later(skel);
 	if (is_back && !check_done(scene, left, held))
@@ -318,7 +319,7 @@ static bool act_at(struct scene *scene, const struct step *step, __u32 actions)
 	return ok;
 }
 
-/* Has a program act at a step; returns false when something was lost. */
+/* Makes a program act at a step. Returns false if an operation was lost. */
 static bool check_step(struct scene *scene, const struct step *step, __u32 actions)
 {
 	struct actor actor = { -1, -1 };
@@ -384,7 +385,7 @@ static const struct step down[] = {
 	{ "rcutree_report_cpu_dead", CPU },
 	{ "cpuhp_ap_report_dead", CPU, .unwatched = true },
 #ifdef __x86_64__
-	/* CPU 1, which has reported its death. */
+	/* CPU 1, after it has reported its death. */
 	{ "hlt_play_dead", CPU, .late = true, .unwatched = true },
 #endif
 	/* The CPU that takes it down. */
@@ -412,7 +413,7 @@ static const struct step up[] = {
 	{ "sched_cpu_activate", CPU, .up = true },
 };
 
-/* Each is a breakpoint, which the kernel removes only after a grace period. */
+/* Each probe is a breakpoint, which the kernel removes only after a grace period. */
 static const struct step probes[] = {
 	{ "take_cpu_down", CPU, .probe = true },
 	{ "hrtimers_cpu_dying", CPU, .probe = true },
@@ -424,7 +425,7 @@ static const struct step probes[] = {
 	{ "notify_cpu_starting", CPU, .up = true, .probe = true },
 };
 
-/* Goes on until something is lost. */
+/* Checks one step after the other until an operation is lost. */
 static void check_steps(const struct step *steps, int count)
 {
 	const char *only = getenv("BPF_TIMER_STEP");
@@ -463,7 +464,7 @@ static void test_steps_in_probes(void)
 
 static volatile bool stop;
 
-/* A thread that uses timers, on its CPU while that is online. */
+/* A thread that uses timers, on @cpu while that is online. */
 struct user {
 	pthread_t thread;
 	struct timer_hotplug *skel;
@@ -471,7 +472,7 @@ struct user {
 	int err;
 };
 
-/* Sleeps at times, as the kernel cannot move a thread while that is in a program. */
+/* Sleeps between runs, because the kernel cannot move a thread that is in a program. */
 static void *use(void *arg)
 {
 	struct user *user = arg;
@@ -500,7 +501,7 @@ static void go_and_come_often(void)
 			break;
 }
 
-/* Takes the CPU off and on while two threads and NMIs use the timers. */
+/* Takes the CPU offline and back while two threads and NMIs use the timers. */
 static void go_and_come_under_load(struct timer_hotplug *skel)
 {
 	struct user users[2] = {};
@@ -545,7 +546,7 @@ static struct timer_hotplug *load_for_rounds(void)
 
 static void check_rounds(struct timer_hotplug *skel)
 {
-	/* NMI backtraces are warnings at most: they stay off the console. */
+	/* Keep NMI backtraces off the console: they are warnings at most. */
 	int level = set_console_loglevel(4);
 
 	go_and_come_under_load(skel);
@@ -591,7 +592,7 @@ static const struct {
 	{ "rounds_under_load", test_rounds_under_load },
 };
 
-/* Not parallel: a CPU goes offline. */
+/* Serial: a CPU goes offline. */
 void serial_test_timer_hotplug(void)
 {
 	bool lost = false;
@@ -602,7 +603,7 @@ void serial_test_timer_hotplug(void)
 	for (i = 0; i < ARRAY_SIZE(tests); i++) {
 		if (!test__start_subtest(tests[i].name))
 			continue;
-		/* When an irq_work of a CPU is lost, all later ones are. */
+		/* If an irq_work of a CPU is lost, all later ones are lost as well. */
 		if (lost) {
 			test__skip();
 			continue;

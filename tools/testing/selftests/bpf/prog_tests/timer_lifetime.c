@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What keeps a timer, and the program of its callback: maps that have a user, and nothing else.
+ * Only a map that has a user keeps a timer and the program of its callback.
  *
- * R2: all. R3: init_races_with_close.
+ * Covers R2, and R3 (init_races_with_close).
  */
 #include <test_progs.h>
 #include "timer_helpers.h"
@@ -11,7 +11,7 @@
 #define PIN "/sys/fs/bpf/timer_lifetime"
 #define RACES 40
 
-/* As in the program. */
+/* The same as in the program. */
 struct elem {
 	__u64 timer[2];
 	__u64 runs;
@@ -38,7 +38,7 @@ static int do_start(struct timer_lifetime *skel, __u64 nsecs)
 	return do_op(skel, skel->progs.start);
 }
 
-/* Runs a copy of a program that is closed then; returns its id. */
+/* Runs a copy of a program and closes it. Returns the copy's id. */
 static __u32 do_alone(struct timer_lifetime *skel, struct bpf_program *prog)
 {
 	__u32 id = run_alone(prog);
@@ -73,7 +73,7 @@ static void test_three_programs(struct timer_lifetime *skel)
 	ASSERT_TRUE(comes_true(runs(map) == 1), "runs");
 }
 
-/* A callback keeps its program, whether the timer is armed or not, until it is cancelled. */
+/* A callback keeps its program until the timer is cancelled, even if it is not armed. */
 static void test_callback_keeps_program(struct timer_lifetime *skel)
 {
 	int map = bpf_map__fd(skel->maps.timers);
@@ -112,7 +112,7 @@ static void test_other_callback_releases(struct timer_lifetime *skel)
 	check_release(skel, skel->progs.set_callback);
 }
 
-/* What has the last reference to the first program then cannot unload it there. */
+/* The last reference to the first program is dropped where a program cannot be unloaded. */
 static void test_release_with_irqs_off(struct timer_lifetime *skel)
 {
 	check_release(skel, skel->progs.set_with_irqs_off);
@@ -137,7 +137,7 @@ static void exit_on_signal(int signal)
 	_exit(0);
 }
 
-/* A process with a timer that repeats from @nsecs on; it goes on until it is ended. */
+/* Forks a process with a timer that repeats, first after @nsecs. It runs until a signal. */
 static pid_t fork_loader(bool pin, __u64 nsecs, struct ids *ids)
 {
 	struct timer_lifetime *skel;
@@ -166,7 +166,7 @@ static pid_t fork_loader(bool pin, __u64 nsecs, struct ids *ids)
 	return pid;
 }
 
-/* SIGKILL kills it, on SIGTERM it exits. */
+/* Ends the process: SIGKILL kills it, and SIGTERM makes it exit. */
 static void end_loader(pid_t pid, int signal)
 {
 	int status;
@@ -181,7 +181,7 @@ static void end_loader(pid_t pid, int signal)
 static void test_killed_loader_leaves_nothing(struct timer_lifetime *skel)
 {
 	struct ids ids = {};
-	/* Which would not go by itself. */
+	/* A timer that is armed for an hour does not go away by itself. */
 	pid_t pid = fork_loader(false, HOUR, &ids);
 
 	if (ids.prog)
@@ -220,7 +220,7 @@ out:
 	unlink(PIN);
 }
 
-/* A map that only the outer map holds besides the caller. */
+/* Creates a map that only the outer map and the caller hold. */
 static int create_inner(struct timer_lifetime *skel)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .btf_fd = bpf_object__btf_fd(skel->obj),
@@ -237,7 +237,7 @@ static int create_inner(struct timer_lifetime *skel)
 	return fd;
 }
 
-/* A timer that had been left would be in the way of another. */
+/* Checks that no timer was left: it would make another init in its element fail. */
 static bool none_is_left(struct timer_lifetime *skel, int prog_fd)
 {
 	__u64 before = skel->bss->initialised;
@@ -248,8 +248,8 @@ static bool none_is_left(struct timer_lifetime *skel, int prog_fd)
 }
 
 /*
- * Whether a timer is made before or after the last user goes: it goes too. Counts in
- * @refused what was too late.
+ * Makes timers while the last user goes. No timer stays, whether it is made before or after
+ * that. Adds to @refused the inits that were too late.
  */
 static bool race_init_with_close(struct timer_lifetime *skel, int prog_fd, int i, __u64 *refused)
 {

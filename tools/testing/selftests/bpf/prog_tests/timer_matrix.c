@@ -2,7 +2,7 @@
 /*
  * Every operation on timers in every type of map that can hold them.
  *
- * The contract of map types and return codes: all.
+ * Covers the contract of map types and return codes.
  */
 #include <bpf/btf.h>
 #include <sys/mman.h>
@@ -36,7 +36,7 @@ static const struct kind kinds[] = {
 	{ "rhash_in_array", BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, RHASH_IN_ARRAY },
 };
 
-/* As in the program. */
+/* The same as in the program. */
 struct elem {
 	__u64 timer[2];
 	__u64 cookie;
@@ -48,11 +48,11 @@ struct locked_elem {
 	__u64 cookie;
 };
 
-/* Maps of one kind, loaded when they are needed; a test that closes them sets @skel to NULL. */
+/* Maps of one kind, loaded when needed. A test that closes them sets @skel to NULL. */
 struct matrix {
 	const struct kind *kind;
 	struct timer_matrix *skel;
-	int cancelled;		/* what the cancellation returned, if there was one */
+	int cancelled;		/* the result of the cancellation, if there was one */
 };
 
 static bool is_array(const struct matrix *m)
@@ -137,7 +137,7 @@ static int map_fd(const struct matrix *m)
 	return bpf_map__fd(m->skel->maps.timers);
 }
 
-/* A new element of a map, in which there is no timer. */
+/* Puts a new element without a timer into a map. */
 static void renew_in(const struct matrix *m, int fd, __u32 key)
 {
 	struct elem elem = { .cookie = COOKIE };
@@ -154,7 +154,7 @@ static void renew(const struct matrix *m)
 	m->skel->bss->runs = 0;
 }
 
-/* What an operation returns. */
+/* Runs an operation and returns its result. */
 static long do_op(const struct matrix *m, const struct bpf_program *prog)
 {
 	m->skel->bss->ret = -ENODATA;
@@ -176,8 +176,8 @@ static long do_start(const struct matrix *m, __u64 nsecs, __u64 flags)
 }
 
 /*
- * Arms the timer with a callback of a program that nothing else keeps loaded;
- * returns the id of that.
+ * Arms the timer with a callback of a program that nothing else keeps loaded. Returns the
+ * program's id.
  */
 static __u32 arm_alone(const struct matrix *m, struct bpf_program *prog, __u64 nsecs, __u64 flags)
 {
@@ -192,12 +192,12 @@ static __u32 arm_alone(const struct matrix *m, struct bpf_program *prog, __u64 n
 	return id;
 }
 
-/* The programs of three timers of a map, none of which goes by itself. */
+/* The programs of three timers of a map. None of these timers goes away by itself. */
 struct progs {
 	__u32 ids[3];
 };
 
-/* A timer that repeats, one that is far from expiring, and one that is not armed. */
+/* Makes a timer that repeats, one that is far from expiring, and one that is not armed. */
 static struct progs arm_three(const struct matrix *m, int fd)
 {
 	struct progs progs;
@@ -282,7 +282,7 @@ static void test_fires(struct matrix *m)
 	ASSERT_EQ(bss->seen_key, KEY, "key");
 	ASSERT_EQ(bss->seen_cookie, COOKIE, "value");
 	ASSERT_TRUE(bss->seen_value_of_key, "value of key in map");
-	/* It has run, but need not have returned. */
+	/* The callback has run, but may not have returned. */
 	kern_sync_rcu();
 	ASSERT_EQ(do_op(m, m->skel->progs.cancel_async), 0, "idle then");
 }
@@ -312,12 +312,12 @@ static void test_cancel_async(struct matrix *m)
 	ASSERT_EQ(do_op(m, m->skel->progs.cancel_async), 0, "idle");
 	ASSERT_OK(do_start(m, HOUR, 0), "start");
 	ASSERT_EQ(do_op(m, m->skel->progs.cancel_async), 1, "armed");
-	/* Callback and program stay. */
+	/* The callback and its program stay. */
 	ASSERT_OK(do_start(m, NSEC_PER_MSEC, 0), "start again");
 	ASSERT_TRUE(comes_true(READ_ONCE(m->skel->bss->runs)), "fires");
 }
 
-/* User space neither sees nor sets what is in the place of a timer. */
+/* User space can neither read nor write the bytes of a timer. */
 static void test_hidden(struct matrix *m)
 {
 	struct elem elem = { .timer = { ~0ULL, ~0ULL }, .cookie = COOKIE };
@@ -424,7 +424,7 @@ static void evict(struct matrix *m)
 	__u32 key = KEY;
 	cpu_set_t old;
 
-	/* A CPU keeps what it has made last from being evicted by the others. */
+	/* Use all CPUs: each CPU keeps its newest elements from being evicted by the others. */
 	sched_getaffinity(0, sizeof(old), &old);
 	for (cpu = 0; cpu < cpus; cpu++) {
 		ASSERT_TRUE(pin_to(cpu), "pin");
@@ -435,8 +435,8 @@ static void evict(struct matrix *m)
 }
 
 /*
- * What @act does to the element of an armed timer: the timer does not fire,
- * and no longer keeps its program loaded. Again if it has expired by then.
+ * After @act on the element of an armed timer, the timer does not fire and no longer keeps
+ * its program loaded. Tries again if the timer expired before @act.
  */
 static void check_cancels(struct matrix *m, struct bpf_program *arm, void (*act)(struct matrix *m))
 {
@@ -479,7 +479,7 @@ static void test_locked_update(struct matrix *m)
 	check_cancels(m, m->skel->progs.arm_locked, update_locked);
 }
 
-/* Elements of arrays cannot be deleted; to try does nothing to their timers. */
+/* Elements of arrays cannot be deleted. Trying to does nothing to their timers. */
 static void test_no_delete(struct matrix *m)
 {
 	LIBBPF_OPTS(bpf_map_batch_opts, opts);
@@ -496,7 +496,7 @@ static void test_no_delete(struct matrix *m)
 	ASSERT_EQ(do_op(m, m->skel->progs.cancel), 1, "armed");
 }
 
-/* The variables of the programs, for when the skeleton is gone. */
+/* Maps the variables of the programs, for use after the skeleton is gone. */
 static struct timer_matrix__bss *keep_bss(const struct matrix *m)
 {
 	struct timer_matrix__bss *bss;
@@ -512,7 +512,7 @@ static void unload(struct matrix *m)
 	m->skel = NULL;
 }
 
-/* With the last file descriptor of the map its timers go. */
+/* Closing the last file descriptor of a map frees its timers. */
 static void test_last_close(struct matrix *m)
 {
 	struct timer_matrix__bss *bss = keep_bss(m);
@@ -533,7 +533,7 @@ static void test_last_close(struct matrix *m)
 	munmap(bss, sizeof(*bss));
 }
 
-/* A map that is pinned keeps its timers, and loses them when it is not. */
+/* A pinned map keeps its timers until it is unpinned. */
 static void test_pin(struct matrix *m)
 {
 	struct timer_matrix__bss *bss = keep_bss(m);
@@ -560,7 +560,7 @@ out:
 	munmap(bss, sizeof(*bss));
 }
 
-/* An inner map has users as any other; the outer map is none. */
+/* An inner map needs a user like any other map, and the outer map is no user. */
 static void test_inner_replaced(struct matrix *m)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = m->kind->flags,
@@ -579,14 +579,14 @@ static void test_inner_replaced(struct matrix *m)
 			    bpf_map__max_entries(m->skel->maps.timers), &opts);
 	if (!ASSERT_OK_FD(fd, "create"))
 		return;
-	/* Out of the outer map, its file descriptor keeps it. */
+	/* The file descriptor keeps the timers of the map that is no longer in the outer map. */
 	ASSERT_OK(bpf_map_update_elem(outer, &zero, &fd, BPF_ANY), "replace");
 	before = READ_ONCE(bss->runs);
 	ASSERT_TRUE(comes_true(READ_ONCE(bss->runs) > before + 2), "runs on");
 	renew(m);
 	ASSERT_TRUE(is_unloaded(id), "unloaded");
 
-	/* In the outer map, nothing but that keeps it. */
+	/* Nothing keeps the timers of a map that only the outer map holds. */
 	progs = arm_three(m, fd);
 	close(fd);
 	ASSERT_TRUE(are_unloaded(&progs), "unloaded");
@@ -599,8 +599,8 @@ static void test_inner_replaced(struct matrix *m)
 }
 
 /*
- * Has a callback held on CPU 1, but not on top of the thread that arms the timer: that
- * may have a lock of this process. Again if it was too slow to get out of the way.
+ * Holds a callback on CPU 1. It must not interrupt the thread that arms the timer, because
+ * that may have a lock of this process. Tries again if the thread was too slow to end.
  */
 static bool begin_hold(struct matrix *m, struct timer_matrix__bss *bss, int fd)
 {
@@ -608,7 +608,7 @@ static bool begin_hold(struct matrix *m, struct timer_matrix__bss *bss, int fd)
 	__u64 nsecs;
 
 	for (nsecs = 50 * NSEC_PER_MSEC; nsecs < 5 * NSEC_PER_SEC; nsecs *= 2) {
-		/* What an attempt before has started must neither run into this one, nor count. */
+		/* A callback of the last attempt must neither run into this one nor count. */
 		renew(m);
 		kern_sync_rcu();
 		bss->runs = 0;
@@ -629,7 +629,7 @@ static bool begin_hold(struct matrix *m, struct timer_matrix__bss *bss, int fd)
 	return ASSERT_FALSE(true, "out of the way");
 }
 
-/* @act on an element does not wait for the callback of its timer, which runs on another CPU. */
+/* @act on an element does not wait for the timer's callback, which runs on another CPU. */
 static void check_in_flight(struct matrix *m, void (*act)(struct matrix *m))
 {
 	struct timer_matrix__bss *bss;
@@ -653,7 +653,7 @@ static void check_in_flight(struct matrix *m, void (*act)(struct matrix *m))
 	}
 	act(m);
 	id = id_from_prog_fd(fd);
-	/* Nothing but that it runs keeps the program of the callback, nor, if unloaded, the map. */
+	/* Now only the running callback keeps its program and, after unload(), the map. */
 	close(fd);
 	ASSERT_FALSE(READ_ONCE(bss->ended), "nothing has waited");
 	WRITE_ONCE(bss->release, true);
@@ -662,7 +662,7 @@ static void check_in_flight(struct matrix *m, void (*act)(struct matrix *m))
 	ASSERT_EQ(bss->runs, 1, "runs");
 	ASSERT_TRUE(bss->restarted == -EINVAL || bss->restarted == -ENOENT, "not started again");
 out:
-	/* What is still held would be in the way of the next test. */
+	/* A callback that is still held would disturb the next test. */
 	WRITE_ONCE(bss->release, true);
 	unpin(&cpus);
 	munmap(bss, sizeof(*bss));
@@ -746,7 +746,7 @@ static void test_kind(const struct kind *kind)
 	unload(&m);
 }
 
-/* Types that have no timers: what is tried is refused when the map is made. */
+/* Types of maps that cannot have timers: the kernel refuses to create such a map. */
 static const struct {
 	const char *name;
 	enum bpf_map_type type;

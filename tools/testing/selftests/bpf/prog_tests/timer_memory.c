@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each timer is freed, and once.
+ * Each timer is freed exactly once.
  *
- * R6: all.
+ * Covers R6.
  */
 #include <test_progs.h>
 #include "timer_memory.h"
@@ -20,8 +20,8 @@ static void test_each_is_freed(struct timer_memory *skel)
 	ASSERT_GT(skel->bss->made, 0, "made");
 }
 
-/* Of two that make a timer in the same element, one has to free its own again. */
-static void test_who_comes_second_frees(struct timer_memory *skel)
+/* If two CPUs make a timer in the same element, the second one must free its own again. */
+static void test_second_init_frees_its_timer(struct timer_memory *skel)
 {
 	int fd = bpf_program__fd(skel->progs.make_and_delete);
 	struct run_on_cpu jobs[2];
@@ -30,10 +30,10 @@ static void test_who_comes_second_frees(struct timer_memory *skel)
 
 	if (skip_one_cpu())
 		return;
-	/* In C, one that is made in an element just deleted stays (H7). */
+	/* In C, a timer that is made in a deleted element stays (H7). */
 	if (skip_hazard())
 		return;
-	/* Until one has come second. */
+	/* Repeat until one CPU has come second. */
 	for (i = 0; i < MOST_RUNS && seen->allocated <= seen->made + seen->gone; i++) {
 		seen->arrived = 0;
 		seen->parties = ARRAY_SIZE(jobs);
@@ -51,7 +51,7 @@ static const struct {
 	void (*test)(struct timer_memory *skel);
 } tests[] = {
 	{ "each_is_freed", test_each_is_freed },
-	{ "who_comes_second_frees", test_who_comes_second_frees },
+	{ "second_init_frees_its_timer", test_second_init_frees_its_timer },
 };
 
 void serial_test_timer_memory(void)

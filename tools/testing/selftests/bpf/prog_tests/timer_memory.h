@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Whether all memory of timers is freed: kmemleak does not know where it comes from. */
+/* Checks that all memory of timers is freed: kmemleak does not know kmalloc_nolock(). */
 #ifndef __TIMER_MEMORY_H
 #define __TIMER_MEMORY_H
 
 #include "timer_memory.skel.h"
 #include "timer_helpers.h"
 
-/* Counts what is allocated from here on. */
+/* Counts all allocations from here on. */
 static inline struct timer_memory *watch_memory(void)
 {
 	struct timer_memory *skel = load_timers(timer_memory);
@@ -17,13 +17,13 @@ static inline struct timer_memory *watch_memory(void)
 	return NULL;
 }
 
-/* How many frees it cannot know of: the program was already at work on that CPU, or the map. */
+/* How many frees were not seen, because the CPU was already in the program or in the map. */
 static inline __u64 missed_frees(struct timer_memory *skel)
 {
 	return info_of(skel->progs.count_freed).recursion_misses + READ_ONCE(skel->bss->lost);
 }
 
-/* How many are not freed, as far as it knows. */
+/* How many of the known objects are not freed. */
 static inline __s64 left_of(struct timer_memory *skel)
 {
 	return READ_ONCE(skel->bss->known) - READ_ONCE(skel->bss->freed) - missed_frees(skel);
@@ -34,7 +34,7 @@ static inline bool is_all_freed(struct timer_memory *skel)
 	return left_of(skel) <= 0;
 }
 
-/* To be called when no timer is left. */
+/* Call this when no timer is left. */
 static inline void check_memory(struct timer_memory *skel, __u64 at_least)
 {
 	ASSERT_TRUE(comes_true(is_all_freed(skel)), "all is freed");

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A timer that is started again and again, each time for later: it is called when the last
- * start says so. Its hrtimer is armed a few times, not by each start, and each arming
- * leads to one expiry.
+ * A timer is started again and again, each time for later, and is called at the time of the
+ * last start. Only a few of the starts arm its hrtimer, and each arming leads to one expiry.
  *
- * "Look, act, look again": all.
+ * Covers "Look, act, look again".
  */
 #include <test_progs.h>
 #include "timer_push.skel.h"
 #include "timer_helpers.h"
 
-/* Longer than a virtual CPU is away, as a rule. */
+/* Usually longer than a virtual CPU is away. */
 #define DELAY (200 * NSEC_PER_MSEC)
-/* How long it is pushed back. */
+/* The time for which the timer is pushed back. */
 #define PUSHING (5 * DELAY)
 #define TRIES 5
 
-/* Pushes the timer back for a while; whether it was in time each time. */
+/* Pushes the timer back for a while. Returns whether each start came before the expiry. */
 static bool push(struct timer_push *skel)
 {
 	__u64 end = now(CLOCK_MONOTONIC) + PUSHING;
@@ -46,7 +45,7 @@ static void push_back(__u64 clock, bool absolute)
 	ASSERT_OK(run(skel->progs.init), "init");
 
 	for (i = 0; i < TRIES && !pushed; i++) {
-		/* Once more, if this task was away for too long. */
+		/* Try again if this task was away for too long. */
 		ASSERT_TRUE(comes_true(skel->bss->armings == skel->bss->expiries), "expired");
 		skel->bss->starts = 0;
 		skel->bss->pushes = 0;
@@ -61,18 +60,18 @@ static void push_back(__u64 clock, bool absolute)
 	ASSERT_OK(skel->bss->err, "err");
 	ASSERT_GE(skel->bss->called_at, skel->bss->due, "called_at");
 
-	/* Each time that the hrtimer expired for nothing, it was for almost a whole delay. */
+	/* Each arming that led to no call was for almost a whole delay. */
 	ASSERT_TRUE(comes_true(skel->bss->armings == skel->bss->expiries), "armings");
 	ASSERT_GE(skel->bss->expiries, 2, "expiries");
 	ASSERT_LE(skel->bss->expiries, 2 + 2 * PUSHING / DELAY, "expiries");
-	/* Who starts while the hrtimer expires arms it, or is called for. */
+	/* A start during an expiry is no push: it arms the hrtimer, or the expiry calls for it. */
 	ASSERT_GE(skel->bss->pushes, skel->bss->starts - skel->bss->expiries, "pushes");
 	ASSERT_EQ(skel->bss->calls, 1, "calls");
 out:
 	timer_push__destroy(skel);
 }
 
-/* Not beside others: the hrtimer is armed by each start while somebody traces that. */
+/* Serial: while anything traces hrtimer starts, each start arms the hrtimer. */
 void serial_test_timer_push(void)
 {
 	if (!are_in_rust()) {

@@ -4,7 +4,7 @@
  * timer while the other closes the map; one runs a callback while the other sets the clock
  * back.
  *
- * H10: h10_*. H13: h13_*. R3: init_beside_last_close.
+ * Covers H10 (h10_*), H13 (h13_*), and R3 (init_beside_last_close).
  */
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
@@ -15,7 +15,7 @@
 #include "timer_helpers.h"
 #include "timer_races.skel.h"
 
-/* Attaches @prog to what the other CPU writes at an address in the kernel. */
+/* Attaches @prog to the writes of the other CPU at an address in the kernel. */
 static struct bpf_link *watch_writes(const struct bpf_program *prog, __u64 address)
 {
 	struct perf_event_attr attr = {
@@ -195,7 +195,7 @@ static bool begin_callback(struct timer_races *skel, struct run_on_cpu *job, __u
 	return false;
 }
 
-/* It is called once more, when the time has come. */
+/* Checks that the callback is called once more, when the time has come. */
 static void check_target(struct timer_races *skel)
 {
 	ASSERT_TRUE(comes_true(now(CLOCK_REALTIME) > skel->bss->target + 100 * NSEC_PER_MSEC),
@@ -205,7 +205,7 @@ static void check_target(struct timer_races *skel)
 	ASSERT_OK(skel->bss->error, "start");
 }
 
-/* Returns whether it is worth another try, with more time. */
+/* Returns whether the test must try again with more time. */
 static bool step_beside_callback(struct timer_races *skel, __u64 nsecs)
 {
 	struct run_on_cpu job;
@@ -240,7 +240,7 @@ static void test_clock_set_back_in_callback(void)
 	skel->data->clockid = CLOCK_REALTIME;
 	skel->bss->tai_offset = tai_offset();
 	if (ASSERT_OK(run(skel->progs.init), "init")) {
-		/* Again if a CPU was too slow for the other. */
+		/* Try again if one CPU was too slow for the other. */
 		while (step_beside_callback(skel, nsecs) && nsecs < 10 * NSEC_PER_SEC)
 			nsecs *= 2;
 		ASSERT_FALSE(skel->bss->missed, "missed");

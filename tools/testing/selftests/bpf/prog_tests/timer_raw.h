@@ -9,7 +9,7 @@
 
 #define RAW_MODULE "bpf_timer_raw.ko"
 
-/* Whether it is there; then it has so many @timers. */
+/* Loads the module with @timers hrtimers. Returns false if it is not there. */
 static inline bool load_raw(unsigned int timers)
 {
 	char params[32];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is not allowed with timers: by the verifier, when a map is made, and without CAP_BPF.
+ * Uses of timers that are refused: by the verifier, when a map is made, and without CAP_BPF.
  *
- * The contract of what is refused: all.
+ * Covers the contract of refusals.
  */
 #include <test_progs.h>
 #include "cap_helpers.h"
@@ -20,7 +20,7 @@ static int create_map(const struct timer_refusals *skel)
 			      bpf_map__value_size(skel->maps.timers), 1, &opts);
 }
 
-/* Without timers, it is refused only where nobody may have maps. */
+/* Tells whether this process may create a map without timers. */
 static bool map_is_allowed(void)
 {
 	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "plain", sizeof(__u32), sizeof(__u32), 1, NULL);
@@ -66,7 +66,7 @@ static void test_program_without_cap(const struct timer_refusals *skel)
 	fd = bpf_program__clone(skel->progs.needs_cap_for_timer, &opts);
 	cap_enable_effective(old, NULL);
 	if (fd == -EPERM && !log[0]) {
-		/* None may load programs, whatever is in them. */
+		/* The process may not load any program. */
 		test__skip();
 		return;
 	}

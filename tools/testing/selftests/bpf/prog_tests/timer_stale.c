@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Timers that are made in elements which have just been deleted (H7). A hash refuses them. A
- * resizable hash does not, but they have no effect before the memory is an element again.
+ * Programs make timers in elements that have just been deleted (H7). A hash refuses that. A
+ * resizable hash does not, but such a timer has no effect until the memory is an element again.
  *
- * H7: all.
+ * Covers H7.
  */
 #include <pthread.h>
 #include <test_progs.h>
@@ -43,7 +43,7 @@ static bool fill(int map, __u32 entries)
 	return true;
 }
 
-/* Adds an element that @prog deletes, to make a timer in it. */
+/* Adds an element. @prog deletes it and then makes a timer in it. */
 static bool make_stale(struct timer_stale *skel, const struct bpf_map *map,
 		       const struct bpf_program *prog, int err)
 {
@@ -51,7 +51,7 @@ static bool make_stale(struct timer_stale *skel, const struct bpf_map *map,
 	       ASSERT_EQ(skel->bss->err, err, "make a timer");
 }
 
-/* Closes everything: no timer holds the program or, by that, the map. */
+/* Closes everything. No timer may keep the program, which holds the map. */
 static void check_nothing_left(struct timer_stale *skel, const struct bpf_map *map,
 			       const struct bpf_program *prog, const char *name)
 {
@@ -63,8 +63,8 @@ static void check_nothing_left(struct timer_stale *skel, const struct bpf_map *m
 		ASSERT_TRUE(comes_true(map_is_gone(map_id)), name);
 }
 
-/* The element may be freed while a callback has it. */
-static void test_is_not_called_with(void)
+/* The timer must not call its callback, which would get an element that may be freed. */
+static void test_deleted_element_gets_no_callback(void)
 {
 	struct timer_stale *skel = load(true, NSEC_PER_MSEC);
 
@@ -91,14 +91,14 @@ static bool __recycle(struct timer_stale *skel)
 			return ASSERT_OK(skel->bss->err, "make timers");
 		if (!ASSERT_OK(run(skel->progs.stale_in_rhash), "run stale_in_rhash"))
 			return false;
-		/* The allocator gives memory out again after a grace period. */
+		/* The allocator reuses memory after a grace period. */
 		if (i % 4 == 3)
 			kern_sync_rcu();
 	}
 	return ASSERT_TRUE(false, "recycled");
 }
 
-/* Each CPU has memory of its own. */
+/* Stays on one CPU, because the allocator keeps memory for each CPU. */
 static bool recycle(struct timer_stale *skel)
 {
 	cpu_set_t cpus;
@@ -153,7 +153,7 @@ static void test_recycled_is_usable(void)
 	timer_stale__destroy(skel);
 }
 
-/* Makes timers in a new inner map, which nothing holds @usecs later. */
+/* Makes timers in a new inner map, and drops the map @usecs later. */
 static bool use_inner(struct timer_stale *skel, useconds_t usecs)
 {
 	int fd = create_like(skel->obj, skel->maps.large), outer = bpf_map__fd(skel->maps.outer);
@@ -175,7 +175,7 @@ static bool use_inner(struct timer_stale *skel, useconds_t usecs)
 	return ok && ASSERT_OK(bpf_map_delete_elem(outer, &zero), "delete");
 }
 
-/* No expiry uses an element or an inner map that is freed; KASAN would say so as well. */
+/* No expiry uses a freed element or a freed inner map. KASAN would report that as well. */
 static void test_inner_map_replaced(void)
 {
 	__u64 end = now(CLOCK_MONOTONIC) + stress_seconds() * NSEC_PER_SEC;
@@ -189,7 +189,7 @@ static void test_inner_map_replaced(void)
 	/* The first CPU frees the elements. */
 	ASSERT_TRUE(pin_to(get_nprocs() > 1), "pin");
 	ASSERT_OK(timer_stale__attach(skel), "attach");
-	/* The elements are freed first, or the map is. */
+	/* The elements are freed first in one map, and the map first in the other. */
 	while (use_inner(skel, 500000) && use_inner(skel, 0) && now(CLOCK_MONOTONIC) < end)
 		rounds++;
 	usleep(1100000);
@@ -210,8 +210,8 @@ void test_timer_stale(void)
 		test_nothing_left_in_rhash(false);
 	if (test__start_subtest("nothing_left_in_rhash_if_armed"))
 		test_nothing_left_in_rhash(true);
-	if (test__start_subtest("is_not_called_with"))
-		test_is_not_called_with();
+	if (test__start_subtest("deleted_element_gets_no_callback"))
+		test_deleted_element_gets_no_callback();
 	if (test__start_subtest("recycled_is_usable"))
 		test_recycled_is_usable();
 	if (test__start_subtest("inner_map_replaced"))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The tracepoints of BPF timers, which those in Rust have.
+ * The tracepoints of BPF timers in Rust.
  *
- * "Tracepoints" in Documentation/bpf/timers_rust.rst: all.
+ * Covers "Tracepoints" in Documentation/bpf/timers_rust.rst.
  */
 #include <bpf/btf.h>
 #include <test_progs.h>
@@ -17,7 +17,7 @@ static void test_life(struct timer_tracepoints *skel)
 	__u64 timer;
 	int i;
 
-	/* So long that the start is told of before the expiry, even on a slow machine. */
+	/* Long enough that the event of the start comes before the expiry on a slow machine. */
 	bss->nsecs = 500 * NSEC_PER_MSEC;
 	if (!ASSERT_OK(run(skel->progs.arm), "run") || !ASSERT_OK(bss->err, "arm"))
 		return;
@@ -53,7 +53,7 @@ static void test_results(struct timer_tracepoints *skel)
 
 #define TRACEFS "/sys/kernel/tracing/"
 
-/* Returns whether the trace tells of the event, with a map's id, and @ret. */
+/* Returns whether the trace has a line with the event @name, a map's id and @ret. */
 static bool is_in_trace(const char *name, const char *ret)
 {
 	FILE *trace = fopen(TRACEFS "trace", "r");

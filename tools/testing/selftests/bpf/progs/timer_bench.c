@@ -34,20 +34,20 @@ struct {
 	__type(value, struct elem);
 } driver SEC(".maps");
 
-/* Whether operations are also done with interrupts off: else, the verifier skips that code. */
+/* Set if operations are also done with interrupts off. If not, the verifier skips that code. */
 const volatile bool with_irqs_off = false;
 /* The operation to do next, for how many elements, and whether with interrupts off. */
 __u32 operation;
 __u32 total;
 bool irqs_off;
-/* When start_at() lets the timers expire. */
+/* The time for which start_at() starts the timers. */
 __u64 expires;
 
 /* User space waits until @done. */
 bool pending;
 bool done;
 __u64 cost;
-/* How many operations returned something else than they should, and what one of them did. */
+/* How many operations returned something unexpected, and the result of one of them. */
 __u64 failures;
 __s64 result;
 
@@ -85,8 +85,8 @@ static void check(__s64 ret, __s64 wanted, bool deferred)
 
 /*
  * Defines @_name(), which does @_op for each @i below @total, and @_name_irqs_off(), which
- * turns interrupts off for a batch at a time. Deferred operations are done as interrupts turn
- * on again.
+ * turns interrupts off for a batch at a time. The drain executes deferred operations when
+ * interrupts are on again.
  */
 #define EACH(_name, _op)							\
 	__noinline int _name(void)						\
@@ -121,7 +121,7 @@ static void check(__s64 ret, __s64 wanted, bool deferred)
 		return deferred;						\
 	}
 
-/* The same for the timer @t of each element. */
+/* Like EACH(), for the timer @t of each element. */
 #define EACH_TIMER(_name, _op)							\
 	EACH(_name, {								\
 		__u32 key = i;							\
@@ -185,7 +185,7 @@ EACH_TIMER(set_start_cancel, {
 	check(bpf_timer_cancel(t), 1, false);
 })
 
-/* The same with hrtimers of the module, if it is there. */
+/* Like EACH(), for the hrtimers of bpf_timer_raw.ko, if it is loaded. */
 #define EACH_RAW(_name, _op)							\
 	EACH(_name, {								\
 		if (bpf_ksym_exists(bpf_timer_raw_start))			\
@@ -263,7 +263,7 @@ int start_callback(void *ctx)
 	return bpf_timer_set_callback(t, in_callback) ?: bpf_timer_start(t, 0, 0);
 }
 
-/* Takes over what the hrtimers of the module saw. */
+/* Copies what the hrtimers of bpf_timer_raw.ko recorded. */
 SEC("syscall")
 int read_raw(void *ctx)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What timer_bench and its programs have in common. */
+/* Shared by timer_bench and its programs. */
 #ifndef __TIMER_BENCH_H
 #define __TIMER_BENCH_H
 
 /* Timers that two CPUs share. */
 #define SHARED 64
-/* Interrupts are off for as many operations. */
+/* The number of operations for which interrupts stay off. */
 #define IRQS_OFF_BATCH 64
 
 /* The operations. A function of each name does it to each element. */

@@ -24,12 +24,12 @@ struct {
 	__type(value, struct elem);
 } timers SEC(".maps");
 
-/* A program starts the timers from @from on, before @to. */
+/* A program starts the timers @from to @to - 1. */
 __u32 from, to;
 /* Timer 0 ticks at @begin for the first time, each other one @apart later than the last. */
 __u64 begin, apart, period;
 
-/* How late the first timers were, in nanoseconds, and for how many points they came too late. */
+/* How late the first timers were, in nanoseconds, and how many points of the grid they missed. */
 __u32 late[RECORDERS][SAMPLES];
 __u32 seen[RECORDERS];
 __u64 missed[RECORDERS];
@@ -87,7 +87,7 @@ int start_ticks(void *ctx)
 	return 0;
 }
 
-/* The same with hrtimers of the module. */
+/* Like start_ticks(), with hrtimers of bpf_timer_raw.ko. */
 SEC("syscall")
 int start_raw_ticks(void *ctx)
 {
@@ -112,7 +112,7 @@ int stop_raw_ticks(void *ctx)
 	return 0;
 }
 
-/* Takes over what the hrtimers have recorded. */
+/* Copies what the hrtimers have recorded. */
 SEC("syscall")
 int read_raw(void *ctx)
 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Callbacks that operate on timers, their own and others. */
+/* Callbacks operate on their own timer and on others. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include "timer_callbacks.h"
 #include "timer_common.h"
 
 #define TIMERS 8
-/* How much the clock of programs may differ from that of timers. */
+/* How much the clock that programs read may differ from the clock of timers. */
 #define TOLERANCE 10000
 
 char _license[] SEC("license") = "GPL";
@@ -22,13 +22,13 @@ struct {
 	__type(value, struct elem);
 } timers SEC(".maps");
 
-/* What user space asks for. */
+/* Arguments and result of a program. */
 __u32 slot;
 __u64 nsecs;
 __u64 flags;
 int ret;
 
-/* Of each timer, what its callback does to which other, and what came of it. */
+/* For each timer: what its callback does to which timer, and the results. */
 struct {
 	__u32 op;
 	__u32 target;
@@ -38,7 +38,7 @@ struct {
 	__u64 armed_at;
 } scripts[TIMERS];
 
-/* How many callbacks wait for each other before they do so. */
+/* How many callbacks wait for each other before they act, and how many have arrived. */
 __u32 parties;
 __u32 arrived;
 

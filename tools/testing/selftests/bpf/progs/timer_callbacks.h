@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the callbacks of timer_callbacks can be told to do. */
+/* The operations of the callbacks of timer_callbacks. */
 #ifndef __TIMER_CALLBACKS_H
 #define __TIMER_CALLBACKS_H
 

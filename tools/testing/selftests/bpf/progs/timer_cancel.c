@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A timer that one CPU starts, and that the other one cancels in each context. */
+/* One CPU starts a timer, and another CPU cancels it in each context. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -22,17 +22,17 @@ struct {
 __u32 context;
 __u64 hour;
 
-/* What the timer did. It is only started when it is known what came of the last start. */
+/* Counts of starts and callbacks. A start waits until the outcome of the last one is known. */
 __u64 starts;
 __u64 begun;
 __u64 ended;
 
-/* What became of it, by what the cancellation returned. */
+/* The outcomes, by the result of the cancellation. */
 __u64 returned[RESULTS];
 __u64 late;		/* callbacks that began after a cancellation had returned */
-__u64 unaccounted;	/* starts of which nothing came, or more than one thing */
-__u64 unfinished;	/* callbacks that ran when a cancellation that waits returned */
-int unexpected;		/* a result that is none of these */
+__u64 unaccounted;	/* starts without an outcome, or with more than one */
+__u64 unfinished;	/* callbacks that still ran after a cancellation that waits */
+int unexpected;		/* any other result */
 bool stop;
 
 static struct elem *elem(__u32 key)
@@ -55,9 +55,9 @@ static int do_nothing(void *map, __u32 *key, struct elem *value)
 	return 0;
 }
 
-/* Cancels the timer, and notes what came of that. */
+/* The cancellation of the timer, and its result. */
 int result;
-bool due;	/* what gets into the context is to cancel */
+bool due;	/* the program that runs in the context must cancel */
 bool cancelled;
 
 static void cancel(void)
@@ -98,7 +98,7 @@ int init(void *ctx)
 	return 0;
 }
 
-/* The other CPU: starts the timer whenever it is asked to. */
+/* The other CPU starts the timer whenever it is asked to. */
 __u32 asked;
 __u32 answered;
 
@@ -124,7 +124,7 @@ int start_when_asked(void *ctx)
 	return 0;
 }
 
-/* In hardirq for the drain, which runs when interrupts are on again. */
+/* Runs in the interrupt that executes the drain when interrupts are on again. */
 SEC("?tp_btf/irq_work_entry")
 int in_hardirq(void *ctx)
 {
@@ -133,7 +133,7 @@ int in_hardirq(void *ctx)
 	return 0;
 }
 
-/* A breakpoint on what in_task() calls. On some architectures that is an NMI. */
+/* Runs in a breakpoint on a function that in_task() calls: an NMI on some architectures. */
 SEC("?kprobe")
 int in_nmi(void *ctx)
 {
@@ -173,7 +173,7 @@ static int cancel_in_context(struct elem *vehicle)
 	}
 }
 
-/* Notes what became of a start: it was cancelled, or it was called. */
+/* Records the outcome of a start: it was cancelled, or its callback was called. */
 static void account(__u64 before)
 {
 	__u64 after, end;
@@ -241,7 +241,7 @@ int in_task(void *ctx)
 	return 0;
 }
 
-/* A callback that is cancelled by what has interrupted it. */
+/* A callback cancels its own timer with interrupts off, as a program that interrupts it does. */
 int own_result;
 bool own_called;
 
@@ -268,7 +268,7 @@ int start_own(void *ctx)
 	return err ?: bpf_timer_start(&value->timer, 0, 0);
 }
 
-/* With interrupts off: a timer that is armed, and then idle. */
+/* With interrupts off, cancels a timer while it is armed and again when it is idle. */
 int once[2];
 
 SEC("syscall")
@@ -289,7 +289,7 @@ int cancel_once(void *ctx)
 	return err;
 }
 
-/* With interrupts off: a value that has no timer. */
+/* With interrupts off, cancels in a value that has no timer. */
 SEC("syscall")
 int cancel_nothing(void *ctx)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the programs of timer_cancel share with user space. */
+/* Shared by the programs of timer_cancel and user space. */
 
-/* The one that is cancelled, and one by which to get into a context. */
+/* The timer that is cancelled, and a timer that takes the program into a context. */
 #define TIMERS 2
 /* Races in one run of a program. */
 #define ROUNDS 256

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* When and where timers expire. */
+/* Records when and where timers expire. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -21,14 +21,14 @@ struct {
 	__type(value, struct elem);
 } timers SEC(".maps");
 
-/* What user space asks for. */
+/* Arguments and result of a program. */
 __u32 slot;
 __u32 clockid;
 __u64 nsecs;
 __u64 flags;
 int ret;
 
-/* When the last start was. */
+/* The time of the last start. */
 struct times started;
 
 struct {
@@ -38,7 +38,7 @@ struct {
 	__u32 cpu;
 } seen[TIMERS];
 
-/* Those of the hrtimers that are set up by init, each a bit. */
+/* The clocks of the hrtimers that init sets up, a bit for each. */
 __u64 clocks;
 __u32 initing;	/* CPU + 1 */
 

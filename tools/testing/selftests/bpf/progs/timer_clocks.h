@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the clocks of a program showed at once; instead of CLOCK_REALTIME there is CLOCK_TAI. */
+/* The clocks that a program can read. It can read CLOCK_TAI, but not CLOCK_REALTIME. */
 #ifndef __TIMER_CLOCKS_H
 #define __TIMER_CLOCKS_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the programs of the tests of BPF timers have in common. */
+/* Shared by the programs of the tests of BPF timers. */
 #ifndef __TIMER_COMMON_H
 #define __TIMER_COMMON_H
 
@@ -11,8 +11,8 @@
 #define NSEC_PER_MSEC 1000000ULL
 
 /*
- * Spins until @cond, for @nsecs at most; whether it came true. Two loops, as one goes
- * no further than BPF_MAX_LOOPS, which is less than a second.
+ * Spins until @cond, for @nsecs at most. Tells whether it came true. There are two loops
+ * because one ends after BPF_MAX_LOOPS, in less than a second.
  */
 #define spin_until(cond, nsecs)						\
 	({								\
@@ -33,7 +33,7 @@
 		__true || (cond);					\
 	})
 
-/* Longer than a virtual CPU is away, shorter than the kernel complains. */
+/* Longer than a virtual CPU is away, but too short for the kernel to complain. */
 #define MAX_SPIN (2000 * NSEC_PER_MSEC)
 
 #endif

@@ -25,7 +25,7 @@ enum { TASK, IRQS_OFF, HARDIRQ, NMI, EXPIRY, CONTEXTS };
 bool on;
 __u64 operations[CONTEXTS];
 __u64 runs;
-/* Start, cancel_async and delete may not fail for lack of memory, wherever they are. */
+/* Start, cancel_async and delete must not fail for lack of memory in any context. */
 __u64 no_memory;
 
 static void operate(int context)
@@ -39,7 +39,7 @@ static void operate(int context)
 	value = bpf_map_lookup_elem(&timers, &key);
 	random >>= 8;
 	if (value && random % 8 < 1)
-		/* Long past: at once. */
+		/* This time is long past, so the timer expires at once. */
 		ret = bpf_timer_start(&value->timer, 1, BPF_F_TIMER_ABS);
 	else if (value && random % 8 < 4)
 		ret = bpf_timer_start(&value->timer, (random >> 8) % 200000,
@@ -47,7 +47,7 @@ static void operate(int context)
 	else if (value && random % 8 < 6)
 		ret = bpf_timer_cancel_async(&value->timer);
 	else if (value && random % 8 == 7)
-		/* Fails with -EDEADLK for the own timer, and in circles. */
+		/* Fails with -EDEADLK for the own timer, and in a cycle of waits. */
 		bpf_timer_cancel(&value->timer);
 	else if (random % 8 == 6)
 		bpf_map_delete_elem(&timers, &key);
@@ -62,7 +62,7 @@ static int callback(void *map, __u32 *key, struct elem *value)
 	return 0;
 }
 
-/* Puts back what was deleted. */
+/* Adds an element again that was deleted. */
 static void refill(void)
 {
 	__u32 key = bpf_get_prandom_u32() % TIMERS;
@@ -73,7 +73,7 @@ static void refill(void)
 	value = bpf_map_lookup_elem(&timers, &key);
 	if (!value)
 		return;
-	/* On both clocks, half of them each. */
+	/* Each clock has half of the timers. */
 	bpf_timer_init(&value->timer, &timers, key & 1 ? CLOCK_REALTIME : CLOCK_MONOTONIC);
 	bpf_timer_set_callback(&value->timer, callback);
 }
@@ -107,7 +107,7 @@ int cancel(void *ctx)
 	return 0;
 }
 
-/* In hardirq for most hrtimers, among them the tick. */
+/* Runs in hardirq for most hrtimers, among them the tick. */
 SEC("tp_btf/hrtimer_expire_entry")
 int BPF_PROG(in_hardirq, struct hrtimer *hrtimer)
 {

@@ -2,7 +2,7 @@
 /*
  * Programs that feed the drain of deferred operations. The drain, or the end of its
  * interrupt, calls each of them, and each always leaves another operation to the drain.
- * User space loads those of one feeder, whose names begin with that of the feeder.
+ * User space loads the programs of one feeder: their names begin with its name.
  */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
@@ -76,7 +76,7 @@ static void count(int err)
 		__sync_fetch_and_add(&fed, 1);
 }
 
-/* Pinned, as other starts for a time that is later than before need no drain. */
+/* Pinned, because other starts need no drain if they are for a later time than before. */
 static void start(__u32 key, __u64 nsecs)
 {
 	struct elem *value = bpf_map_lookup_elem(&timers, &key);
@@ -159,7 +159,7 @@ int begin(void *ctx)
 	return error;
 }
 
-/* Leaves a start to the drain when the feeder is done. */
+/* Leaves a start to the drain after the feeder has ended. */
 SEC("syscall")
 int expire(void *ctx)
 {
@@ -171,7 +171,7 @@ int expire(void *ctx)
 	return error;
 }
 
-/* The interrupt of the drain ends. */
+/* Called when the interrupt of the drain ends. */
 SEC("?tp_btf/irq_work_exit")
 int irq_work_exit(void *ctx)
 {
@@ -180,7 +180,7 @@ int irq_work_exit(void *ctx)
 	return 0;
 }
 
-/* The drain is done, its interrupt not yet. */
+/* Called when the drain is done, but its interrupt is not. */
 SEC("?fentry/irq_exit_rcu")
 int irq_exit(void *ctx)
 {
@@ -213,8 +213,8 @@ int workqueue_at_queue(void *ctx)
 }
 
 /*
- * The drain calls this function for a timer's death. So does RCU, after a grace period,
- * but each timer that dies is to lead to one more, and not to two.
+ * The drain calls this function when it kills a timer. RCU also calls it, after a grace
+ * period. The program acts in hardirq only, so that each dead timer leads to one more, not two.
  */
 SEC("?fentry/hrtimer_try_to_cancel")
 int death_at_cancel(void *ctx)
@@ -229,7 +229,7 @@ int death_at_cancel(void *ctx)
 	return 0;
 }
 
-/* Each start that the drain does makes two more, and a cancellation. */
+/* Each start that the drain executes leads to two more starts and a cancellation. */
 static void start_two(void)
 {
 	if (!is_feeding())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What fexit programs on the functions of BPF timers see while a program uses a timer. */
+/* fexit programs record the calls of the functions of BPF timers while a program uses a timer. */
 #include <vmlinux.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A call of one of the functions that fexit programs of timer_fexit are attached to. */
+/* A call of a function that the fexit programs of timer_fexit trace. */
 #ifndef __TIMER_FEXIT_H
 #define __TIMER_FEXIT_H
 

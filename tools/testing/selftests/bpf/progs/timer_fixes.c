@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What once went wrong with timers, in contexts that no other test has. */
+/* Programs for bugs of timers that were fixed, in contexts that no other test has. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -89,7 +89,7 @@ int arm_in_perf_event(void *ctx)
 	return 0;
 }
 
-/* An inner map, used until @on is false. */
+/* How often the timer of an inner map was used. */
 __u64 uses;
 
 SEC("?syscall")
@@ -116,7 +116,7 @@ int use_inner(void *ctx)
 	return 0;
 }
 
-/* Under the lock of a run queue. */
+/* The program runs under the lock of a run queue. */
 __u32 next;
 __u64 initialised;
 __u64 no_memory;
@@ -148,8 +148,8 @@ int init_many(void *ctx)
 }
 
 /*
- * Where RCU is at work itself. To free a timer calls RCU again, so there is a
- * limit, or the CPU would do nothing else.
+ * Programs that run inside RCU. Freeing a timer calls RCU again, so there is a
+ * budget: the CPU would do nothing else without it.
  */
 __u64 freed[2];
 __s32 budget[2];
@@ -180,7 +180,7 @@ int free_in_rcu(void *ctx)
 	return 0;
 }
 
-/* Under the lock of the list of those who wait, which call_srcu() takes for another. */
+/* Runs under the lock of a list of callbacks, which call_srcu() takes to add a callback. */
 SEC("?fentry/rcu_segcblist_enqueue")
 int free_in_call_rcu(void *ctx)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Where timers can hang a CPU or mislead their users: one program or more each. */
+/* Programs for the hazards of timers, which can hang a CPU or mislead their users. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -20,7 +20,7 @@ struct {
 	__type(value, struct elem);
 } timers SEC(".maps");
 
-/* What user space asks for, and what it gets. */
+/* Arguments and result of a program. */
 __u32 slot;
 __u32 clockid = CLOCK_MONOTONIC;
 __u64 nsecs;
@@ -43,7 +43,7 @@ static struct elem *elem(__u32 i)
 	return bpf_map_lookup_elem(&timers, &i);
 }
 
-/* Inlined, as the verifier has to know the callback. */
+/* Inlined, because the verifier must know the callback. */
 static __always_inline int init_with(int (*callback)(void *map, int *key, struct elem *value))
 {
 	struct elem *value = elem(slot);
@@ -87,8 +87,8 @@ int cancel(void *ctx)
 }
 
 /*
- * Which hrtimers are ours: those that are started while a program of this test
- * starts a timer, on its CPU.
+ * The hrtimers of our timers: a program of this test starts a timer, and notes the
+ * hrtimer that its CPU starts.
  */
 __u32 learning;	/* slot + 1 */
 __u32 learning_cpu;
@@ -118,7 +118,7 @@ int start_and_learn(void *ctx)
 	return 0;
 }
 
-/* A timer is cancelled right before and after its callback. */
+/* Programs cancel a timer right before and right after its callback. */
 int cancelled_at_entry = -1;
 int cancelled_at_exit = -1;
 
@@ -142,12 +142,12 @@ int BPF_PROG(cancel_at_exit, struct hrtimer *hrtimer)
 	return 0;
 }
 
-/* Two timers, each of which is cancelled right before the callback of the other. */
+/* A program cancels each of two timers right before the callback of the other. */
 int arrived;
 int cancelled_other[2] = { -1, -1 };
 int left_alone;
 
-/* Whoever gives up does not count as arrived. */
+/* A CPU that gives up does not count as arrived. */
 static bool meet(void)
 {
 	if (__sync_fetch_and_add(&arrived, 1))
@@ -180,8 +180,8 @@ int BPF_PROG(cancel_each_other, struct hrtimer *hrtimer)
 }
 
 /*
- * A callback starts its timer for the past, again and again: how often it runs
- * before its CPU gets to do anything else, begin another softirq for one.
+ * A callback starts its timer for the past, again and again. Counts how often it runs
+ * before its CPU does anything else, such as beginning another softirq.
  */
 __u64 past;
 bool irqs_off;
@@ -190,7 +190,7 @@ __u32 past_cpu = -1;
 __u32 in_a_row;
 __u32 most_in_a_row;
 
-/* Pinned, since it is told by CPU what comes between. */
+/* Pinned, because begin_row() looks at one CPU only. */
 #define PAST_FLAGS (BPF_F_TIMER_ABS | BPF_F_TIMER_CPU_PIN)
 
 static void start_for_past(struct elem *value)
@@ -201,7 +201,7 @@ static void start_for_past(struct elem *value)
 		err = bpf_timer_start(&value->timer, past, PAST_FLAGS);
 		return;
 	}
-	/* For what does the deferred operations then, on top of the callback. */
+	/* With interrupts off, the start is deferred: the drain interrupts the callback. */
 	bpf_local_irq_save(&irqs);
 	err = bpf_timer_start(&value->timer, past, PAST_FLAGS);
 	bpf_local_irq_restore(&irqs);
@@ -235,8 +235,8 @@ int init_for_past(void *ctx)
 }
 
 /*
- * The last reference to a program, which a timer has, is dropped by what traces
- * code that holds a lock which the end of a program takes.
+ * A timer has the last reference to a program. A program drops it while it traces code
+ * that holds a lock which the end of a program takes.
  */
 __u32 loader;
 __u32 drop_on;	/* CPU + 1 */
@@ -253,8 +253,8 @@ static void drop_under_lock(__u32 i)
 }
 
 /*
- * The table of the numbers of programs grows, under its lock: that is where a node
- * is allocated by who must not wait, and not by who only tries, as page caches do.
+ * The table of program IDs grows under its lock. It allocates a node with GFP_ATOMIC;
+ * page caches allocate nodes that are not __GFP_HIGH.
  */
 SEC("tp_btf/kmem_cache_alloc")
 int BPF_PROG(drop_at_new_id, unsigned long call_site, const void *ptr, struct kmem_cache *cache,
@@ -278,7 +278,7 @@ int drop_at_queue_work(void *ctx)
 	return 0;
 }
 
-/* Another last reference, with which there is something to queue. */
+/* Drops another last reference first, so that there is something to queue. */
 SEC("syscall")
 int drop_with_irqs_off(void *ctx)
 {
@@ -295,8 +295,8 @@ int drop_with_irqs_off(void *ctx)
 }
 
 /*
- * On one CPU a start is left for later, since interrupts are off; on another it
- * is overtaken by a newer cancellation.
+ * One CPU defers a start, because interrupts are off. Another CPU cancels the timer
+ * before the start is executed.
  */
 int stage;
 bool waiting;
@@ -340,7 +340,7 @@ int overtake(void *ctx)
 	return 0;
 }
 
-/* The same when the start is not left any more, but about to be done. */
+/* The same when the drain is about to execute the start. */
 bool holding;
 
 SEC("fentry/hrtimer_start_range_ns")
@@ -351,7 +351,7 @@ int BPF_PROG(hold_drain, struct hrtimer *hrtimer)
 	holding = false;
 	stage = 1;
 	overtaken = reached(2);
-	/* The other one is cancelling, or about to. */
+	/* The other CPU is cancelling the timer, or is about to. */
 	spin_until(false, 20 * NSEC_PER_MSEC);
 	return 0;
 }
@@ -387,7 +387,7 @@ int overtake_held(void *ctx)
 	return 0;
 }
 
-/* Operations with interrupts off: what they allocate, and how the last one wins. */
+/* Operations with interrupts off must not allocate memory, and the last one must win. */
 int counting;
 int allocations;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Hazards that have to do with what becomes of a timer's map and element. */
+/* Programs for hazards that concern the map and the element of a timer. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -26,10 +26,10 @@ MAP(hash, BPF_MAP_TYPE_HASH, 0, 4);
 MAP(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 4);
 MAP(rhash, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, 4);
 MAP(array, BPF_MAP_TYPE_ARRAY, 0, 4);
-/* With one bucket. */
+/* A hash with one bucket. */
 MAP(single, BPF_MAP_TYPE_HASH, 0, 1);
 
-/* Which cannot have locks. */
+/* The values of LRU hashes cannot have locks. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4);
@@ -71,8 +71,8 @@ ARM(rhash)
 ARM(array)
 
 /*
- * A program tries to move each element to another bucket when the walk over a map without
- * a user is there. It deletes the element and makes another one, which gets the memory. The
+ * When the walk over a map without a user reaches an element, a program tries to move that to
+ * another bucket. It deletes the element and adds another one, which gets the memory. The
  * elements have their key as data.
  */
 #define MOVING 64
@@ -81,7 +81,7 @@ MAP(moving, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, MOVING);
 __u32 filled;
 __u32 met;
 
-/* Timers that are not armed, so that no expiry drops the program. */
+/* Makes timers that are not armed, so that no expiry drops the program. */
 SEC("syscall")
 int fill_moving(void *ctx)
 {
@@ -92,7 +92,7 @@ int fill_moving(void *ctx)
 		struct elem *value;
 		__u32 copy = key;
 
-		/* There need not be memory for all of them at once. */
+		/* The allocator may not have memory for all of them at once. */
 		bpf_map_update_elem(&moving, &copy, &new, BPF_ANY);
 		value = bpf_map_lookup_elem(&moving, &copy);
 		if (value && !bpf_timer_init(&value->timer, &moving, CLOCK_MONOTONIC) &&
@@ -114,7 +114,7 @@ int BPF_PROG(move_away, void *map, struct elem *value)
 		return 0;
 	key = data;
 	met++;
-	/* The walk may have the lock of the bucket. */
+	/* The deletion fails if the walk has the lock of the bucket. */
 	if (bpf_map_delete_elem(&moving, &key))
 		return 0;
 	key += MOVING;
@@ -123,7 +123,7 @@ int BPF_PROG(move_away, void *map, struct elem *value)
 	return 0;
 }
 
-/* Sets a callback until that fails, which it does once the map has no user. */
+/* Sets a callback until that fails because the map has no user. */
 SEC("syscall")
 int set_until_refused(void *ctx)
 {
@@ -144,7 +144,7 @@ int set_until_refused(void *ctx)
 	return ret;
 }
 
-/* Holds what cancels the timers of a map without a user until that has failed. */
+/* Holds the walk over a map without a user until set_callback has failed. */
 SEC("fentry/bpf_map_free_internal_structs")
 int BPF_PROG(hold_walk, void *map)
 {
@@ -154,8 +154,9 @@ int BPF_PROG(hold_walk, void *map)
 }
 
 /*
- * While the lock of an element is held, its bucket is used, on the same CPU: that is
- * possible as there are functions to call with the lock held, which can be traced.
+ * While a program holds the lock of an element, another one uses its bucket on the same CPU.
+ * Programs may call some functions with the lock held, and other programs can trace these
+ * functions.
  */
 __u32 locked_on;	/* CPU + 1 */
 __u64 looked;
@@ -168,7 +169,7 @@ int look_for_another(void *ctx)
 
 	if (locked_on != bpf_get_smp_processor_id() + 1)
 		return 0;
-	/* Until who updates the element waits for its lock. */
+	/* The update of the element waits for its lock by then. */
 	spin_until(false, 5 * NSEC_PER_MSEC);
 	if (bpf_map_delete_elem(&single, &other) == -ENOENT)
 		looked++;

@@ -53,7 +53,7 @@ static int count_run(void *map, __u32 *key, struct elem *value)
 	return 0;
 }
 
-/* Makes the timer of a slot, or has it begin again. */
+/* Makes the timer of a slot, or resets it. */
 SEC("syscall")
 int init(void *ctx)
 {
@@ -68,7 +68,7 @@ int init(void *ctx)
 	return 0;
 }
 
-/* The timer is armed on this CPU. */
+/* Adds an element whose timer is armed on this CPU. */
 SEC("syscall")
 int arm_deleted(void *ctx)
 {
@@ -100,7 +100,7 @@ int start_later(void *ctx)
 	return 0;
 }
 
-/* User space asks a step for these actions, on this CPU or, if it is negative, on any. */
+/* User space asks for @actions on CPU @on_cpu or, if that is negative, on any CPU. */
 bool armed;
 int on_cpu;
 __u32 actions;

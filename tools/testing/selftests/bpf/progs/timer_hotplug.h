@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a program does to timers while a CPU goes or comes. */
+/* Timers and operations of the programs that run while a CPU goes offline or comes back. */
 #ifndef __TIMER_HOTPLUG_H
 #define __TIMER_HOTPLUG_H
 

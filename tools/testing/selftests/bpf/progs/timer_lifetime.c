@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Timers of which different programs do parts, and maps that lose their users. */
+/* Timers that several programs share, and maps that lose their users. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include "timer_common.h"
@@ -112,14 +112,14 @@ int init_all(void *ctx)
 		if (!value)
 			return 2;
 		err = bpf_timer_init(&value->timer, inner, CLOCK_MONOTONIC);
-		/* -ENOMEM as an allocator that must not wait may be busy. */
+		/* -ENOMEM may come from an allocator that is busy and must not wait. */
 		if (!err)
 			initialised++;
 		else if (err == -EPERM)
 			refused++;
 		else if (err != -ENOMEM)
 			unexpected++;
-		/* Either may find that the timer has just been freed. */
+		/* Both may fail because the timer has just been freed. */
 		if (!err && !bpf_timer_set_callback(&value->timer, count_late))
 			bpf_timer_start(&value->timer, nsecs, 0);
 	}

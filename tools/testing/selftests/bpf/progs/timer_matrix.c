@@ -24,7 +24,7 @@ struct elem {
 		__type(value, struct elem);	\
 	}
 
-/* Its type is set before this is loaded. */
+/* User space sets the type before it loads this. */
 TIMERS(hash, BPF_MAP_TYPE_HASH, 0) timers SEC(".maps");
 TIMERS(array, BPF_MAP_TYPE_ARRAY, 0);
 TIMERS(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
@@ -60,13 +60,13 @@ struct {
 
 const volatile __u32 through = DIRECT;
 
-/* What user space asks for, and what it gets. */
+/* Arguments and result of a program. */
 __u32 key;
 __u64 nsecs;
 __u64 flags;
 long ret;
 
-/* What the last callback was given. */
+/* How many callbacks ran, and the arguments of the last one. */
 __u64 runs;
 __u32 seen_map_id;
 __u32 seen_key;
@@ -105,7 +105,7 @@ static int repeat(struct bpf_map *map, __u32 *key, struct elem *value)
 static int hold(struct bpf_map *map, __u32 *key, struct elem *value)
 {
 	held = true;
-	/* Who is to release it may wait for what this is on top of: do not hold that once more. */
+	/* If it is not released in time, do not start again: this may interrupt the releaser. */
 	if (spin_until(*(volatile bool *)&release, MAX_HOLD))
 		restarted = bpf_timer_start(&value->timer, 0, 0);
 	__sync_fetch_and_add(&runs, 1);
@@ -167,7 +167,7 @@ int update(void *ctx)
 	return 0;
 }
 
-/* More elements than there is room for, in use so that the others are evicted. */
+/* Adds more elements than there is room for and uses them, so that the others are evicted. */
 SEC("syscall")
 int crowd_out(void *ctx)
 {

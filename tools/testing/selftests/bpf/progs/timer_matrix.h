@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Through which map of maps the timers of timer_matrix are reached, if through any. */
+/* The map of maps through which a program of timer_matrix reaches the timers. */
 #ifndef __TIMER_MATRIX_H
 #define __TIMER_MATRIX_H
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Timers that are made and go again, and what is allocated and freed meanwhile. */
+/* Makes and deletes timers, and counts what is allocated and freed. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -20,19 +20,19 @@ struct {
 	__type(value, struct elem);
 } timers SEC(".maps");
 
-/* How many are to run at once, and how many are there. */
+/* How many runs of the program wait for each other, and how many have arrived. */
 __u32 parties;
 __u32 arrived;
 __u64 made;
-/* Made in an element that was deleted meanwhile. */
+/* How many inits came too late, because the element had been deleted. */
 __u64 gone;
 __u64 allocated;
-/* How often something was put into the map, taken out of it, and could not be taken out. */
+/* How many objects were put into the map, deleted from it, and could not be deleted. */
 __u64 known;
 __u64 freed;
 __u64 lost;
 
-/* What is allocated, to tell it from what was allocated before, and is freed meanwhile. */
+/* Allocated objects. Objects that were allocated earlier are freed as well, but not counted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -77,7 +77,7 @@ static void wait_for_others(void)
 	spin_until(*(volatile __u32 *)&arrived >= parties, MAX_SPIN);
 }
 
-/* On several CPUs at once, some make a timer where another one has just done so. */
+/* If several CPUs run this, one may make a timer where another one has just made one. */
 SEC("syscall")
 int make_and_delete(void *ctx)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the hrtimer of a timer does that is pushed back. */
+/* Counts what the hrtimer does while its timer is pushed back. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -21,14 +21,14 @@ struct {
 /* Set before the timer is made. */
 __u32 tgid;
 __u64 clock;
-/* Of each start: nanoseconds from now on, given as a time of the clock if @absolute. */
+/* Each start is for @delay nanoseconds from now, as a time of the clock if @absolute. */
 __u64 delay;
 bool absolute;
-/* The address of the timer, which is that of its hrtimer. */
+/* The address of the timer, which is also the address of its hrtimer. */
 __u64 watched;
 
 __u64 starts, pushes, armings, expiries, calls;
-/* When it was last started for, and when it was called. */
+/* The time that the last start was for, and the time of the call. */
 __u64 due, called_at;
 int err;
 
@@ -56,7 +56,7 @@ int BPF_PROG(on_start, const void *timer, u32 map_id, u32 prog_id, u64 nsecs, u6
 	return 0;
 }
 
-/* Its tracepoint would not do: while that is on, each start arms the hrtimer. */
+/* The tracepoint hrtimer_start is of no use: while it is on, each start arms the hrtimer. */
 SEC("fentry/hrtimer_start_range_ns")
 int BPF_PROG(on_arming, struct hrtimer *timer)
 {

@@ -5,7 +5,7 @@
 #include "timer_common.h"
 #include "timer_races.h"
 
-/* This much of a timer is looked at. */
+/* The number of bytes of a timer that are compared. */
 #define SIZE 128
 
 char _license[] SEC("license") = "GPL";
@@ -55,8 +55,8 @@ int init(void *ctx)
 }
 
 /*
- * A start beside a set_callback. Two CPUs go through the timers in step: one of them says
- * which timer it starts, and the other one sets the callback of that.
+ * A start beside a set_callback. Two CPUs go through the timers in step: one CPU says which
+ * timer it starts, and the other CPU sets the callback of that timer.
  */
 __u32 starting;	/* index + 1 */
 __u32 rounds;
@@ -161,7 +161,7 @@ int find_words(void *ctx)
 	return err;
 }
 
-/* Holds a write until the other CPU has tried to start the timer, and it may have expired. */
+/* Holds a write until the other CPU has tried to start the timer and had time to expire it. */
 __u64 held;
 
 SEC("perf_event")
@@ -178,8 +178,8 @@ int hold_write(void *ctx)
 }
 
 /*
- * An init beside the release of the last user of the map, an inner one. User space watches the
- * slot, so that the init is held when the timer has just been put there.
+ * An init beside the release of the last user of an inner map. User space watches the slot, so
+ * that the init is held when it has just put the timer there.
  */
 __u64 slot;
 bool published;
@@ -265,7 +265,7 @@ int start_waiting(void *ctx)
 
 	if (!value)
 		return -ENOENT;
-	/* A start for the past is one for now, as if it were relative. */
+	/* A start for the past counts as a start for now, as if it were relative. */
 	missed = wall_clock() >= first;
 	err = bpf_timer_set_callback(&value->timer, wait_for_target);
 	return err ?: bpf_timer_start(&value->timer, first, BPF_F_TIMER_ABS | BPF_F_TIMER_CPU_PIN);

@@ -7,7 +7,7 @@
 #define __TIMER_RAW_H
 
 int bpf_timer_raw_setup(__u32 i) __ksym __weak;
-/* @flags are those of bpf_timer_start(). */
+/* @flags are the flags of bpf_timer_start(). */
 int bpf_timer_raw_start(__u32 i, __u64 nsecs, __u64 flags) __ksym __weak;
 int bpf_timer_raw_cancel(__u32 i) __ksym __weak;
 int bpf_timer_raw_try_to_cancel(__u32 i) __ksym __weak;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the verifier does not let programs do with timers. */
+/* Uses of timers that the verifier refuses. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include "bpf_misc.h"
@@ -28,7 +28,7 @@ struct {
 	__type(value, __u64[4]);
 } numbers SEC(".maps");
 
-/* There is no way to name the map that this is in. */
+/* A program cannot name the map that holds this. */
 SEC(".bss.timer") __hidden struct bpf_timer global;
 
 struct {
@@ -87,7 +87,7 @@ int all_right(void *ctx)
 	return 0;
 }
 
-/* Of a type that needs no capability, and without a callback, which does. */
+/* A program of a type that needs no capability. It has no callback, which would need one. */
 SEC("cgroup_skb/ingress")
 __success
 int needs_cap_for_timer(void *ctx)

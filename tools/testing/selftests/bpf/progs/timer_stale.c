@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Timers that are made in elements which have just been deleted. */
+/* Programs make timers in elements that have just been deleted. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -26,7 +26,7 @@ struct elem {
 MAP(hash, BPF_MAP_TYPE_HASH, 0, 4) hash SEC(".maps");
 MAP(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 4) hash_malloc SEC(".maps");
 MAP(rhash, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, ELEMENTS) rhash SEC(".maps");
-/* More elements than their allocator keeps. */
+/* This map has more elements than its allocator keeps. */
 MAP(large, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, LARGE) large SEC(".maps");
 
 struct {
@@ -36,11 +36,11 @@ struct {
 	__array(values, struct large);
 } outer SEC(".maps");
 
-/* Whether, and for how far ahead, the timers are started. */
+/* Whether the timers are started, and for how many nanoseconds ahead. */
 bool armed;
 __u64 nsecs;
 __u64 runs;
-int err;	/* the last one */
+int err;	/* the last error */
 
 static int count_run(void *map, __u32 *key, struct elem *value)
 {
@@ -48,7 +48,7 @@ static int count_run(void *map, __u32 *key, struct elem *value)
 	return 0;
 }
 
-/* Inlined, as the verifier has to know the map. */
+/* Inlined, because the verifier must know the map. */
 static __always_inline int make_timer(void *map, struct elem *value, __u64 delay)
 {
 	int ret;
@@ -126,12 +126,12 @@ int use_recycled(void *ctx)
 
 /*
  * The allocator frees the elements of an inner map, some at a time, while their timers expire.
- * To have both at the same time, the allocator waits for an expiry that looks its element up,
- * and that one waits until its element is freed.
+ * To make both happen at once, the allocator waits for an expiry that looks up its element, and
+ * the expiry waits until its element is freed.
  */
-__u64 freeing;	/* the element */
+__u64 freeing;	/* the element that is freed */
 __u64 freed_at;
-__u64 looking;	/* for the key */
+__u64 looking;	/* the key that is looked up */
 __u64 freed_in_use;
 __u32 first;	/* the first key of a part */
 
@@ -144,7 +144,7 @@ int stale_in_inner(void *ctx)
 	inner = bpf_map_lookup_elem(&outer, &zero);
 	if (!inner || !nsecs)
 		return -ENOENT;
-	/* Some expire at once. */
+	/* Every eighth timer expires at once. */
 	bpf_for(key, first, first + PART)
 		make_stale(inner, key, key % 8 ? bpf_get_prandom_u32() % nsecs : 0);
 	return 0;

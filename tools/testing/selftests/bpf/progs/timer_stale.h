@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the programs of timer_stale share with user space. */
+/* Shared by the programs of timer_stale and user space. */
 
-/* Elements of a resizable hash; enough to make its allocator look for memory. */
+/* Elements of a resizable hash: enough to make its allocator look for memory. */
 #define ELEMENTS 64
 /* Elements of an inner map, and how many of them are deleted at a time. */
 #define LARGE 512

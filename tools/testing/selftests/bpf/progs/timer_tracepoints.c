@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The life of a timer as its tracepoints tell it. */
+/* Records the life of a timer from its tracepoints. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -22,7 +22,7 @@ struct {
 struct event events[EVENTS];
 __u64 seen;
 __u32 tgid;
-__u64 watched;	/* the timer, once it is there */
+__u64 watched;	/* the timer, after its init */
 __u64 nsecs;
 int err;
 
@@ -55,7 +55,7 @@ int BPF_PROG(on_init, const void *timer, u32 map_id, int clockid, int ret)
 	return 0;
 }
 
-/* With the flags of a start: the timer was armed already, for that time or an earlier one. */
+/* Added to the flags of a start if the timer was already armed for that time or an earlier one. */
 #define PUSHED (1ULL << 32)
 
 SEC("tp_btf/bpf_timer_start")
@@ -142,7 +142,7 @@ int arm(void *ctx)
 	return 0;
 }
 
-/* A bit for each step of which @kind was not told as it was. */
+/* A bit for each step whose event does not match what the operation did. */
 __u32 wrong;
 __u32 steps;
 
@@ -157,7 +157,7 @@ static void step(int kind, long ret, long expected, __u64 flags, bool has_prog)
 	event->ret = 1000;
 }
 
-/* What operations return, and what is told of it. */
+/* Compares the results of operations with their events. */
 SEC("syscall")
 int operate(void *ctx)
 {
@@ -176,7 +176,7 @@ int operate(void *ctx)
 	bpf_timer_set_callback(timer, callback);
 	step(START, bpf_timer_start(timer, nsecs, BPF_F_TIMER_CPU_PIN), 0, BPF_F_TIMER_CPU_PIN,
 	     true);
-	/* For a later time. */
+	/* This start is for a later time. */
 	step(START, bpf_timer_start(timer, nsecs, 0), 0, PUSHED, true);
 	step(CANCEL, bpf_timer_cancel_async(timer), 1, true, true);
 	step(CANCEL, bpf_timer_cancel_async(timer), 0, true, true);

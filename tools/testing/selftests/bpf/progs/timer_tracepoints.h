@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the program on the tracepoints of BPF timers has seen. */
+/* Events that the programs on the tracepoints of BPF timers record. */
 #ifndef __TIMER_TRACEPOINTS_H
 #define __TIMER_TRACEPOINTS_H
 

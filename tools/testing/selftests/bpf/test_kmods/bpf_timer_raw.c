@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hrtimers of the kind that BPF timers use, with functions for BPF programs that do to them what
- * the helpers do to BPF timers: timer_bench compares the two.
+ * hrtimers of the kind that BPF timers use, with kfuncs that do to them what the helpers do to
+ * BPF timers. timer_bench compares the two.
  */
 #include <linux/bpf.h>
 #include <linux/btf.h>
@@ -12,13 +12,13 @@
 #include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
 
-/* So many timers record how late they are, as often. */
+/* RECORDERS timers record SAMPLES times how late they are. */
 #define RECORDERS 8
 #define SAMPLES 8192
 
 static unsigned int timers = 1000;
 module_param(timers, uint, 0444);
-MODULE_PARM_DESC(timers, "how many timers there are");
+MODULE_PARM_DESC(timers, "number of timers");
 
 struct raw {
 	struct hrtimer timer;
@@ -140,7 +140,7 @@ __bpf_kfunc s64 bpf_timer_raw_late(u32 i, u32 j)
 	return recorders[i].late[j];
 }
 
-/* How many points of the grid passed before timer @i had expired for those before them. */
+/* How many points of the grid timer @i missed because it was late. */
 __bpf_kfunc u64 bpf_timer_raw_missed(u32 i)
 {
 	return i < RECORDERS ? recorders[i].missed : 0;
