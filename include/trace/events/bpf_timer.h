@@ -10,9 +10,10 @@
 
 /*
  * @timer is the address of the timer. Its struct hrtimer has the same address,
- * except for absolute starts on CLOCK_REALTIME. @map_id and @prog_id are the
- * ids that bpftool shows. @map_id is zero if the timer is dead or is being
- * made, @prog_id if no callback is set. /
+ * except for absolute starts on CLOCK_REALTIME. @map_id and @prog_id are the ids
+ * that bpftool shows. @map_id is zero if the timer is dead or is being made,
+ * @prog_id if no callback is set.
+ */
 TRACE_EVENT(bpf_timer_init,
 
 	TP_PROTO(const void *timer, u32 map_id, int clockid, int ret),

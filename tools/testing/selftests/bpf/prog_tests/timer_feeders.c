@@ -105,7 +105,7 @@ static void test_probe(void)
 	/* Keep the probe a breakpoint: a probe that is a jump is no NMI. */
 	write_sysctl(OPTIMIZATION, "0");
 	skel->links.probe_start_two_more = attach_probe(skel->progs.probe_start_two_more,
-							"hrtimer_start_range_ns");
+							arming_function());
 	if (ASSERT_OK_PTR(skel->links.probe_start_two_more, "attach"))
 		feed(skel);
 	write_sysctl(OPTIMIZATION, "1");

@@ -36,14 +36,37 @@ static inline bool have_timers(int err)
 	return false;
 }
 
-/* Selects for loading the optional programs whose names begin with @prefix. */
+/* Tells whether the kernel has timers in Rust: only these have tracepoints. */
+static inline bool are_in_rust(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool found = btf && btf__find_by_name(btf, "btf_trace_bpf_timer_start") > 0;
+
+	btf__free(btf);
+	return found;
+}
+
+/* Returns the function that arms the hrtimers of BPF timers. */
+static inline const char *arming_function(void)
+{
+	return are_in_rust() ? "hrtimer_start_irqoff" : "hrtimer_start_range_ns";
+}
+
+/*
+ * Selects for loading the optional programs whose names begin with @prefix. Attaches the
+ * programs whose section names C's function that arms hrtimers to the one that is in use.
+ */
 static inline void choose_programs(struct bpf_object *obj, const char *prefix)
 {
 	struct bpf_program *prog;
 
-	bpf_object__for_each_program(prog, obj)
+	bpf_object__for_each_program(prog, obj) {
 		if (prefix && !strncmp(bpf_program__name(prog), prefix, strlen(prefix)))
 			bpf_program__set_autoload(prog, true);
+		if (strstr(bpf_program__section_name(prog), "hrtimer_start_range_ns"))
+			ASSERT_OK(bpf_program__set_attach_target(prog, 0, arming_function()),
+				  "target");
+	}
 }
 
 /* Loads the skeleton @name, with the optional programs whose names begin with @prefix. */
@@ -62,16 +85,6 @@ static inline void choose_programs(struct bpf_object *obj, const char *prefix)
 	})
 
 #define load_timers(name) load_timers_with(name, NULL)
-
-/* Tells whether the kernel has timers in Rust: only these have tracepoints. */
-static inline bool are_in_rust(void)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool found = btf && btf__find_by_name(btf, "btf_trace_bpf_timer_start") > 0;
-
-	btf__free(btf);
-	return found;
-}
 
 /* Skips a test in which the C timers fail or hang, unless BPF_TIMER_HAZARDS is set. */
 static inline bool skip_hazard(void)

@@ -213,11 +213,11 @@ int workqueue_at_queue(void *ctx)
 }
 
 /*
- * The drain calls this function when it kills a timer. RCU also calls it, after a grace
- * period. The program acts in hardirq only, so that each dead timer leads to one more, not two.
+ * The drain calls this function to hand a dead timer to Tasks Trace RCU. The program acts in
+ * hardirq only, so that each dead timer leads to one more.
  */
-SEC("?fentry/hrtimer_try_to_cancel")
-int death_at_cancel(void *ctx)
+SEC("?fentry/call_srcu")
+int death_at_call(void *ctx)
 {
 	unsigned long irqs;
 

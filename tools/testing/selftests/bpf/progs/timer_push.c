@@ -57,7 +57,7 @@ int BPF_PROG(on_start, const void *timer, u32 map_id, u32 prog_id, u64 nsecs, u6
 }
 
 /* The tracepoint hrtimer_start is of no use: while it is on, each start arms the hrtimer. */
-SEC("fentry/hrtimer_start_range_ns")
+SEC("fentry/hrtimer_start_irqoff")
 int BPF_PROG(on_arming, struct hrtimer *timer)
 {
 	if ((__u64)timer == watched)
