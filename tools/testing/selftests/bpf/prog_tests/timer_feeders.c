@@ -2,7 +2,7 @@
 /*
  * Programs that feed the drain of deferred operations do not keep its CPU from other work
  * (H2). Each subtest attaches one feeder for BPF_TIMER_STRESS seconds, two by default. The
- * programs end by themselves, because nobody could end them on a CPU that is starved.
+ * programs end by themselves, because user space cannot end them on a CPU that is starved.
  *
  * Covers R7 and H2.
  */
