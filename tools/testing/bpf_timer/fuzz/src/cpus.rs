@@ -101,7 +101,7 @@ impl Cpus {
         Ok(())
     }
 
-    /// Brings all CPUs back. One that does not come does not keep the others away.
+    /// Brings all CPUs back, also the others if one of them fails to come back.
     pub fn bring_back(&self) -> Result<()> {
         self.bring_back_locked(&mut self.lock())
     }
@@ -139,8 +139,8 @@ impl Drop for BackAtEnd<'_> {
     }
 }
 
-/// Has a thread bring all CPUs back before a signal ends this process. Threads that are started
-/// later leave the signals to that thread.
+/// Starts a thread that brings all CPUs back before a signal ends this process. Threads
+/// that are started later leave the signals to that thread.
 pub fn come_back_on_signals(cpus: &Arc<Cpus>) -> Result<()> {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -155,7 +155,7 @@ pub fn come_back_on_signals(cpus: &Arc<Cpus>) -> Result<()> {
             if let Err(err) = cpus.bring_back_locked(&mut offline) {
                 eprintln!("fuzz: {err:#}");
             }
-            // An ignored signal does not end it.
+            // An ignored signal does not end the process.
             let _ = signals.thread_unblock();
             let _ = raise(signal);
             let _ = signals.thread_block();
@@ -194,7 +194,7 @@ pub fn with_hotplug(ops: Vec<Op>, seed: u64, cpus: u32) -> Vec<Op> {
             *online = !*online;
         }
         if let Some(context) = op.context_mut() {
-            // CPU 0 at the latest.
+            // This ends at CPU 0, which is always online.
             while offline[context.cpu as usize] {
                 context.cpu -= 1;
             }

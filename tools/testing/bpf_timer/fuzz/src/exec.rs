@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Does a sequence of operations, one at a time, and has the model check each.
+//! Does a sequence of operations, one at a time. The model checks each.
 
 use crate::cpus::{move_to, Cpus};
 use crate::model::{Event, Implementation, Model, Seen, EBUSY, EINVAL, ENOMEM, EPERM};
@@ -12,19 +12,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-/// Where cases are run.
+/// The machine that runs the cases, and how it runs them.
 #[derive(Clone, Copy)]
 pub struct Host<'a> {
     pub cpus: &'a Cpus,
     pub implementation: Implementation,
     /// Whether timers can be made in NMIs.
     pub init_in_nmi: bool,
-    /// How long what must happen may take.
+    /// How long to wait for something that must happen.
     pub patience: Duration,
     pub verbose: bool,
 }
 
-/// What a case has done.
+/// Counts of what a case has done.
 #[derive(Default)]
 pub struct Tally {
     pub ops: u64,
@@ -35,7 +35,7 @@ pub struct Tally {
 
 /// Something that the model does not allow.
 pub struct Difference {
-    /// Which operation; none if it was at the end.
+    /// The index of the operation; `None` if it was at the end.
     pub at: Option<usize>,
     pub what: String,
 }
@@ -46,10 +46,10 @@ struct Case<'a> {
     model: Model,
     taken: Vec<bool>,
     ids: Ids,
-    /// How often each program was run, and its callbacks.
+    /// How often each program ran, and how often its callbacks.
     runs: [u64; PROGS.len()],
     firings: [u64; PROGS.len()],
-    /// Of these, how many began while the callback may have been changed.
+    /// The firings that began while the callback may have been changed.
     unsure: [u64; PROGS.len()],
 }
 
@@ -64,7 +64,7 @@ pub fn run(
     host.cpus.back_after(result)
 }
 
-/// The same, but CPUs may be offline at the end. The programs and maps must go all the same.
+/// The same, but CPUs may be offline at the end. Programs and maps must go even then.
 fn run_case(
     host: &Host<'_>,
     ops: &[Op],
@@ -144,7 +144,7 @@ impl Case<'_> {
         self.run_and_check(op)
     }
 
-    /// Not with a closed program, which remains when a sequence is shortened.
+    /// Whether `op` is possible: a shortened sequence may use a closed program.
     fn can(&self, op: &Op) -> bool {
         match *op {
             Op::Timer { context, .. }
@@ -157,7 +157,7 @@ impl Case<'_> {
         }
     }
 
-    /// Has all fire that is due, and cancels what may or may not be.
+    /// Waits for all timers that are due, and cancels those that may or may not be.
     fn calm(&mut self) -> Result<Result<(), String>> {
         if let Err(what) = self.run_and_check(&Op::Wait)? {
             return Ok(Err(what));
@@ -208,12 +208,12 @@ impl Case<'_> {
         Ok(self.model.check(op, &seen))
     }
 
-    /// Adds the callbacks that have run. Those that began before are through then.
+    /// Adds the callbacks that have run, and waits until they have ended.
     fn collect(&mut self, events: &mut Vec<Event>) -> Result<()> {
         self.host.cpus.let_callbacks_end()?;
         let new = self.session.shared.events(&mut self.taken);
         if !new.is_empty() {
-            // Logged is not returned.
+            // A callback that has logged its run may not have returned.
             self.host.cpus.let_callbacks_end()?;
         }
         events.extend(new);
@@ -279,7 +279,7 @@ impl Case<'_> {
         Ok(ret)
     }
 
-    /// Waits for what must fire, and for closed programs that must go.
+    /// Waits for timers that must fire, and for closed programs that must be gone.
     fn wait(&mut self, seen: &mut Seen) -> Result<()> {
         let mut missing = self.model.due();
         let (shared, taken) = (&self.session.shared, &mut self.taken);
@@ -308,8 +308,8 @@ impl Case<'_> {
             .collect();
     }
 
-    /// The first with interrupts off on one CPU, the second on another before
-    /// they are on again.
+    /// Does `first` with interrupts off on CPU 0, and `second` on CPU 1 before
+    /// interrupts are on again.
     fn overtake(&mut self, slot: SlotId, first: Act, second: Act) -> Result<(i64, i64)> {
         let context = |cpu| Context {
             prog: Prog::SyscallA,
@@ -334,11 +334,12 @@ impl Case<'_> {
         Ok((first?, second?))
     }
 
-    /// Compares the kernel's statistics with what has run. Those of programs that
-    /// interrupt count whatever they are attached to.
+    /// Compares the kernel's run counts with what has run, except for programs that
+    /// interrupt: they also count runs in which they do nothing.
     ///
-    /// A callback counts for the program whose callback is set as it begins, which
-    /// another CPU may just have changed; for none, if it was dropped.
+    /// A callback counts for the program whose callback is set as it begins. Another
+    /// CPU may just have changed that. If the callback was dropped, it counts for no
+    /// program.
     fn check_run_counts(&self) -> Result<Option<String>> {
         let unsure: u64 = self.unsure.iter().sum();
         for prog in PROGS.into_iter().filter(|prog| !prog.interrupts()) {
@@ -366,8 +367,8 @@ impl Case<'_> {
     }
 }
 
-/// Closes all, while a program runs if `orphan`; says what was wrong with what
-/// that saw.
+/// Closes everything, while a program runs if `orphan`. Returns what was wrong with the
+/// results of that program.
 fn close(
     host: &Host<'_>,
     session: Session,
@@ -387,7 +388,7 @@ fn close(
     let args = runs
         .join()
         .map_err(|_| anyhow!("the thread has panicked"))??;
-    // Otherwise the program was too fast, or had no memory.
+    // The program may have been too fast, or may have had no memory.
     if args.gone == 0 || args.prepared != 0 {
         return Ok(None);
     }
@@ -405,7 +406,7 @@ fn run_orphan(prog: &OwnedFd) -> Result<fuzz_orphan> {
 }
 
 fn check_orphan(implementation: Implementation, args: &fuzz_orphan) -> Option<String> {
-    // H6: in C, it succeeds.
+    // H6: in C, set_callback succeeds.
     let succeeds = implementation == Implementation::C && args.set_callback == 0;
     if !succeeds && ![-EPERM, -EINVAL].contains(&args.set_callback) {
         return Some(format!(

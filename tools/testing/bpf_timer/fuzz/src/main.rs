@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Does random things to BPF timers, and compares what comes of it with a model.
+//! Does random operations on BPF timers, and compares the results with a model.
 
 mod cpus;
 mod exec;
@@ -31,26 +31,26 @@ Does random sequences of BPF timer operations, and compares what each returns,
 and which callbacks run, with a model. Prints the shortest sequence found that
 differs, and exits with 1.
 
-  --seed N            where to begin (default: random, and printed)
+  --seed N            the seed of the first case (default: random, and printed)
   --time SECONDS      how long to go on (default: 60)
   --cases N           how many cases to run at most
   --ops N             operations in a case (default: 300; with --race 2000)
-  --race              on several CPUs at once, with less to be said of each
-  --implementation c  allow what the C implementation is known for (H3 to H9,
-                      and no cancel with interrupts off)
+  --race              do operations on several CPUs at once, with weaker checks
+  --implementation c  accept the known differences of the C implementation (H3 to
+                      H9, and no cancel with interrupts off)
   --no-hotplug        leave all CPUs online; otherwise one case in four takes some
                       offline and brings them back, with --race two in three
   --verbose           print each operation before it is done, for when the kernel
                       does not survive it
 ";
 
-/// For what is to happen at once, but need not if the host has other work.
+/// How long to wait for something that happens at once unless the host has other work.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The same where it is known not to happen, most of the time.
+/// The same for something that most likely does not happen.
 const SHORT_PATIENCE: Duration = Duration::from_secs(3);
 /// How long to make a sequence shorter.
 const SHRINKING: Duration = Duration::from_secs(120);
-/// How often to say how far it is.
+/// How often to print the progress.
 const PROGRESS: Duration = Duration::from_secs(20);
 
 struct Options {
@@ -132,7 +132,7 @@ fn run() -> Result<bool> {
     let host = Host {
         cpus: &cpus,
         implementation: options.implementation,
-        // The records of timers are under locks then.
+        // DEBUG_OBJECTS_TIMERS makes the setup of an hrtimer take locks.
         init_in_nmi: !sys::is_configured("DEBUG_OBJECTS_TIMERS").context(
             "/proc/config.gz cannot be searched: is IKCONFIG_PROC off, or zgrep missing?",
         )?,
@@ -150,7 +150,7 @@ fn run() -> Result<bool> {
     let mut differences = 0;
     let start = Instant::now();
     let mut told = start;
-    // The first case has the seed itself, so that any can be run again alone.
+    // The first case has the seed itself, so that any case can be run again alone.
     let mut seed = options.seed;
     while cases < options.cases && start.elapsed() < options.time && differences == 0 {
         cases += 1;
@@ -180,7 +180,7 @@ fn run() -> Result<bool> {
     Ok(differences == 0)
 }
 
-/// The CPUs to use, which come back if a signal ends this.
+/// Finds the CPUs to use. They come back if a signal ends this process.
 fn find_cpus(options: &Options) -> Result<Arc<Cpus>> {
     let count = (available_parallelism()?.get() as u32).min(session::CPUS);
     let mut cpus = Cpus::new(count);
@@ -212,7 +212,7 @@ fn run_case(host: &Host<'_>, options: &Options, seed: u64, tally: &mut Tally) ->
     if host.cpus.can_go() {
         ops = cpus::with_hotplug(ops, seed, host.cpus.count);
     }
-    // One in four, so that it does not make all of them slower.
+    // One case in four, because it is slow.
     let orphan = seed % 4 == 0;
     let Some(difference) = exec::run(host, &ops, orphan, tally)? else {
         return Ok(true);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What timers are to do: the oracle.
+//! The oracle: a model of what timers must do.
 //!
-//! Of each slot the model holds all states that it may be in. There is more than
-//! one only after something was done to a timer that is due and may or may not
-//! have fired before; what is seen later narrows them down. An operation is right
-//! if at least one of the states, and one order of it and the callbacks seen
-//! beside it, leads to what it returned.
+//! For each slot, the model holds all states that the slot may be in. There is more
+//! than one only after an operation on a timer that was due: it may or may not have
+//! fired before. Later results narrow the states down. An operation is right if one of
+//! the states leads to its result, with some order of the operation and the callbacks
+//! seen beside it.
 //!
-//! The caller sees to it that callbacks which have begun before an operation
-//! returns have ended before [`Model::check`] is told of it.
+//! Callbacks that begin before an operation returns must have ended before the caller
+//! calls [`Model::check`] for that operation.
 
 use crate::ops::{
     Act, Action, Context, ElementAct, Map, Op, Prog, SlotId, Update, When, CLOCKS, SLOTS,
@@ -30,11 +30,11 @@ pub const NO_ELEMENT: i64 = 1000;
 /// The real-time clock.
 const REALTIME: u64 = 0;
 
-/// Whose timers.
+/// The implementation that is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Implementation {
     Rust,
-    /// As Rust's, but for what the contract has as H3 to H9, and for cancellations with
+    /// The same as Rust, except for H3 to H9 of the contract and for cancellations with
     /// interrupts off, which fail.
     C,
 }
@@ -59,20 +59,20 @@ pub struct Event {
     pub slot: SlotId,
     pub callback: Callback,
     pub cpu: u32,
-    /// The number of the action, zero for none, and what it returned.
+    /// The number of the action, zero for none, and its result.
     pub action: u32,
     pub ret: i64,
 }
 
-/// What was seen of an operation.
+/// The observed results of an operation.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// What it returned; where it looks up, the data.
+    /// The return value or, for a look-up, the data.
     pub ret: i64,
-    /// What the second operation returned where there are two.
+    /// The result of the second operation if there are two.
     pub second: i64,
     pub events: Vec<Event>,
-    /// Of a flood, which slots are still there.
+    /// The slots that are still there after a flood.
     pub kept: Vec<SlotId>,
     /// Programs that were closed, and whether they are still loaded.
     pub loaded: Vec<(Prog, bool)>,
@@ -99,8 +99,8 @@ struct Timer {
     armed: Armed,
     /// The callback was seen on that CPU beside the operation that is checked: it may run still.
     may_run: Option<u32>,
-    /// The hrtimer may expire on whatever CPU before the timer is due, since the timer was due
-    /// sooner before.
+    /// The hrtimer may expire on any CPU before the timer is due, because an earlier
+    /// start was for a sooner time.
     early: bool,
 }
 
@@ -142,7 +142,7 @@ impl Slot {
         Slot { timer, ..self }
     }
 
-    /// The state when a CPU has gone offline: its timers fire all the same, pinned ones too.
+    /// The state when a CPU has gone offline: its timers still fire, even pinned ones.
     fn without_cpu(self, gone: u32) -> Self {
         self.with_timer(|timer| match &mut timer.armed {
             Armed::Soon { cpu } | Armed::Firing { cpu } if *cpu == Some(gone) => *cpu = None,
@@ -150,7 +150,7 @@ impl Slot {
         })
     }
 
-    /// The state after this callback was seen, if it may be.
+    /// The state after this callback was seen; `None` if it cannot have run.
     fn after(self, event: &Event) -> Option<Self> {
         let timer = self.timer?;
         let (Armed::Soon { cpu } | Armed::Firing { cpu }) = timer.armed else {
@@ -163,7 +163,7 @@ impl Slot {
             self.with_timer(|timer| {
                 timer.armed = Armed::No;
                 timer.may_run = Some(event.cpu);
-                // Those on the real-time clock have two hrtimers.
+                // Timers on the real-time clock have two hrtimers.
                 timer.early &= timer.clock == REALTIME;
             })
         })
@@ -176,10 +176,10 @@ struct Behaviour {
     left: u32,
 }
 
-/// A return value, and the state then.
+/// A return value, and the state after it.
 type Outcomes = Vec<(i64, Slot)>;
 
-/// Callbacks, and what their actions may return.
+/// Callbacks, and the possible results of their actions.
 type Firings = Vec<(Event, Vec<i64>)>;
 
 #[derive(Clone)]
@@ -189,7 +189,7 @@ pub struct Model {
     pub init_in_nmi: bool,
     slots: Vec<Vec<Slot>>,
     behaviours: [Option<Behaviour>; SLOTS],
-    /// Nothing can be said of the case any more.
+    /// The model cannot judge the case any more.
     pub over: bool,
 }
 
@@ -225,7 +225,7 @@ impl Model {
         self.find(|states| states.iter().all(|slot| slot.is_due()))
     }
 
-    /// Slots of which it is open whether they will.
+    /// Slots that may or may not fire.
     pub fn unsettled(&self) -> Vec<SlotId> {
         self.find(|states| states.len() > 1)
     }
@@ -237,8 +237,8 @@ impl Model {
             .collect()
     }
 
-    /// Whether all that is due must have fired, and all be settled, before this
-    /// is done: what acts on other slots, or on one with effects on others.
+    /// Whether all due timers must have fired, and all slots be settled, before `op`:
+    /// it acts on other slots, or on a slot with effects on others.
     pub fn wants_calm(&self, op: &Op) -> bool {
         match *op {
             Op::Behave { .. } | Op::Overtake { .. } | Op::InitDeleted { .. } => true,
@@ -251,7 +251,7 @@ impl Model {
         }
     }
 
-    /// Whether nothing could be said of what comes of it.
+    /// Whether the model could not judge the results of `op`.
     pub fn is_hopeless(&self, op: &Op) -> bool {
         match *op {
             Op::Timer {
@@ -263,15 +263,14 @@ impl Model {
         }
     }
 
-    /// Whether a start for then may come, or not. Of negative times, the hrtimer core saturates
-    /// the latest time to expire but not the earliest, so in C these expire along with others
-    /// that are due.
+    /// Whether a timer that is started for `when` may or may not fire. The hrtimer core
+    /// saturates the latest time to expire, but not the earliest one if it is negative.
+    /// So in C such a timer expires along with others that are due.
     fn is_open(&self, when: When) -> bool {
         self.is_c() && when.is_negative()
     }
 
-    /// How many callbacks there will be before all is calm again, if `op` is
-    /// one that wants calm.
+    /// How many callbacks will run before all is calm again, if `op` wants calm.
     pub fn firings(&self, op: &Op) -> usize {
         match self.chain(op) {
             Some((_, expected)) => expected.len(),
@@ -295,7 +294,7 @@ impl Model {
         }
     }
 
-    /// Compares what was seen with what may be, and takes note of it.
+    /// Checks that `seen` is possible, and brings the model up to date.
     pub fn check(&mut self, op: &Op, seen: &Seen) -> Result<(), String> {
         if let Some((after, expected)) = self.chain(op) {
             if seen.ret == 0 {
@@ -379,8 +378,8 @@ impl Model {
         ))
     }
 
-    /// What `op` may return, and what then becomes of a slot. An operation that
-    /// has nothing to do with the slot may return what it did.
+    /// The possible results of `op`, each with the state of a slot after it. Any result
+    /// is possible for a slot that `op` does not concern.
     fn outcomes(&self, op: &Op, this: SlotId, state: Slot, seen: &Seen) -> Outcomes {
         let same = vec![(seen.ret, state)];
         match *op {
@@ -452,7 +451,7 @@ impl Model {
                         outcomes
                     }
                     Armed::No => vec![(0, cancelled)],
-                    // In C, 0 if it has expired, but not come to its callback.
+                    // In C, this is 0 if it has expired but not reached its callback.
                     Armed::Soon { .. } if self.is_c() => vec![(1, cancelled), (0, cancelled)],
                     _ => vec![(1, cancelled)],
                 }
@@ -474,7 +473,7 @@ impl Model {
         }
     }
 
-    /// What a cancellation that does not wait may come to if the callback runs.
+    /// The outcome of a cancellation that does not wait if the callback may run.
     fn on_running(
         &self,
         slot: Slot,
@@ -484,15 +483,15 @@ impl Model {
     ) -> Option<(i64, Slot)> {
         match timer.may_run? {
             cpu if cpu != context.cpu => Some((-EBUSY, cancelled)),
-            // It has interrupted the callback. What is done in an NMI here interrupts a task, as
-            // all programs are called by one.
+            // It has interrupted the callback. An operation in an NMI interrupts a task here,
+            // because a task causes each NMI.
             _ if context.prog == Prog::Hardirq => Some((-EDEADLK, slot)),
             _ => None,
         }
     }
 
     fn start(&self, slot: Slot, timer: Timer, when: When, pin: bool, context: Context) -> Outcomes {
-        // H3: C has the time of day on the monotonic clock, long before it comes.
+        // H3: C takes a time of day as a monotonic time, which is far off.
         let never = self.is_c() && timer.clock == REALTIME && matches!(when, When::Later(_));
         let armed = if when.is_soon() && !never {
             // A callback that runs, or an hrtimer that expires, keeps its timer on its CPU.
@@ -508,7 +507,7 @@ impl Model {
             Armed::Far
         };
         let started = slot.with_timer(|timer| {
-            // C moves the hrtimer.
+            // In C, the start moves the hrtimer.
             timer.early |= slot.is_due() && !self.is_c();
             timer.armed = armed;
         });
@@ -523,7 +522,7 @@ impl Model {
         outcomes
     }
 
-    /// H5: in C, what is deferred needs memory.
+    /// H5: in C, deferred operations need memory.
     fn add_no_memory(&self, slot: Slot, outcomes: &mut Outcomes) {
         if self.is_c() {
             outcomes.push((-ENOMEM, slot));
@@ -537,7 +536,7 @@ impl Model {
             ElementAct::Update(Update::Lock, _) if !map.has_locks() => same(-EINVAL),
             ElementAct::Update(Update::NoExist, _) if slot.present => same(-EEXIST),
             ElementAct::Update(Update::Exist, _) if !slot.present => same(-ENOENT),
-            // H9: in C, that leaves the timer.
+            // H9: in C, a locked update leaves the timer.
             ElementAct::Update(Update::Lock, data)
                 if self.is_c() && slot.present && matches!(map, Map::Hash | Map::HashMalloc) =>
             {
@@ -551,12 +550,12 @@ impl Model {
         }
     }
 
-    /// Which slots a batch deletes, and what it returns.
+    /// The slots that a batch deletes, and its result.
     fn deleted(&self, map: Map, keys: [u32; 2]) -> (Vec<SlotId>, i64) {
         let mut deleted = Vec::new();
         for key in keys {
             let slot = SlotId::new(map, key as usize);
-            // Whether it is present does not depend on what has fired.
+            // All states agree whether it is present: firing does not change that.
             if !self.slots[slot.0][0].present || deleted.contains(&slot) {
                 return (deleted, -ENOENT);
             }
@@ -589,7 +588,7 @@ impl Model {
             if !self.is_c() || ret == -EOPNOTSUPP {
                 continue;
             }
-            // H4: in C, the second may be undone by the first.
+            // H4: in C, the first may undo the second.
             for (ret2, middle) in self.on_timer(slot, second, context(false)) {
                 if ret2 == seen.second {
                     let armed = after.armed();
@@ -604,7 +603,7 @@ impl Model {
         if !slot.present {
             return vec![(-ENOENT, slot)];
         }
-        // H7: in C, it succeeds, and nobody frees the timer in time.
+        // H7: in C, init succeeds, and nothing frees the timer in time.
         let refused = [-ENOENT, -ENOMEM].contains(&seen.second) || self.is_c() && seen.second == 0;
         if refused {
             vec![(0, Slot::ABSENT)]
@@ -636,8 +635,8 @@ impl Model {
         Ok(())
     }
 
-    /// What a start leads to, if its callback does something: the callbacks, with
-    /// what their actions may return, and the model then.
+    /// Follows a start whose callback does something. Returns the model after it, and
+    /// the callbacks with the possible results of their actions.
     fn chain(&self, op: &Op) -> Option<(Model, Firings)> {
         let Op::Timer { slot, act, context } = *op else {
             return None;
@@ -666,8 +665,9 @@ impl Model {
         Some((model, expected))
     }
 
-    /// Fires a slot; returns what is seen of it, and which slot is due then.
-    /// `fired` may still be at their ends, on other CPUs.
+    /// Fires a slot. Returns its event, the possible results of its action, and the
+    /// slot that is due next. The callbacks of `fired` may not have returned on other
+    /// CPUs.
     fn fire(
         &mut self,
         slot: SlotId,
@@ -752,8 +752,8 @@ impl Model {
         (rets, next.is_due().then_some(target))
     }
 
-    /// Callbacks of one slot come one after the other; those of several may
-    /// overlap, and be logged in another order.
+    /// Callbacks of one slot come one after the other. Callbacks of several slots may
+    /// overlap, and may be logged in another order.
     fn check_chain(&self, expected: &Firings, seen: &Seen) -> Result<(), String> {
         for slot in (0..SLOTS).map(SlotId) {
             let wanted: Vec<_> = expected
@@ -781,7 +781,7 @@ impl Model {
     }
 }
 
-/// In an [`Event`] that is expected.
+/// The CPU of an expected [`Event`] that any CPU may have.
 const ANY_CPU: u32 = u32::MAX;
 
 fn init(slot: Slot, clock: u64) -> Outcomes {
@@ -926,7 +926,7 @@ mod tests {
         }
     }
 
-    /// With a timer in the slot that is not armed.
+    /// A model with a timer in the slot that is not armed.
     fn ready_on(implementation: Implementation, flags: u64) -> Model {
         let mut model = Model::new(implementation);
         for op in [
@@ -950,7 +950,7 @@ mod tests {
         model
     }
 
-    /// Exactly these are allowed of the usual results.
+    /// Checks that the model allows exactly `allowed` of the usual results.
     fn allows(model: &Model, op: &Op, allowed: &[i64]) {
         for errno in [
             EPERM, ENOENT, ENOMEM, EBUSY, EEXIST, EINVAL, EDEADLK, EOPNOTSUPP, ECANCELED,
@@ -1007,7 +1007,7 @@ mod tests {
             allows(&model, &cancel, &[1]);
             let mut model = model.clone();
             model.check(&cancel, &ret(1)).unwrap();
-            // The callback is gone with it.
+            // The cancellation has dropped the callback.
             allows(&model, &far(), &[-EINVAL]);
         }
     }
@@ -1056,7 +1056,7 @@ mod tests {
         let busy = with_events(-EBUSY, &[elsewhere]);
         model.check(&deferred(Act::Cancel), &busy).unwrap();
         allows(&model, &far(), &[-EINVAL]);
-        // From the callback that was interrupted, nothing is done.
+        // A cancellation that has interrupted the callback does nothing.
         let mut model = due;
         let deadlock = with_events(-EDEADLK, &[event]);
         model.check(&in_hardirq(Act::Cancel), &deadlock).unwrap();
@@ -1093,12 +1093,12 @@ mod tests {
             let seen = with_events(0, &[elsewhere]);
             model.clone().check(&Op::Wait, &seen).is_ok()
         };
-        // What is left of the first start may come on its CPU at the time of the last.
+        // The hrtimer of the first start may expire on its CPU at the time of the last start.
         assert!(waits(Rust, &[soon(), far(), pinned]));
         assert!(!waits(C, &[soon(), far(), pinned]));
         assert!(!waits(Rust, &[far(), pinned]));
         assert!(waits(Rust, &[pinned, soon()]));
-        // But not when it was cancelled in between.
+        // A cancellation in between prevents that.
         let mut model = after(ready(), &[soon(), far()]);
         model.check(&direct(Act::CancelAsync), &ret(1)).unwrap();
         let mut model = after(model, &[pinned]);

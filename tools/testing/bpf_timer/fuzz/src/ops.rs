@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is done to timers, and random sequences of it.
+//! Operations on timers, and random sequences of them.
 
 use fastrand::Rng;
 use std::fmt;
@@ -14,7 +14,7 @@ pub const MAX_LEFT: u32 = 3;
 pub const CLOCKS: [u64; 3] = [0, 1, 7];
 
 const MSEC: u64 = 1_000_000;
-/// How soon a timer is due, at the latest. A CPU needs less to go offline, most of the time.
+/// A timer that is due soon is due within this time. A CPU usually goes offline faster.
 pub const SOON: u64 = 300 * MSEC;
 const HOUR: u64 = 3_600_000 * MSEC;
 
@@ -89,7 +89,7 @@ impl fmt::Display for SlotId {
     }
 }
 
-/// The program that does it; each has two callbacks of its own.
+/// The program that does an operation. Each program has two callbacks of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prog {
     SyscallA,
@@ -108,13 +108,13 @@ pub const PROGS: [Prog; 5] = [
 ];
 
 impl Prog {
-    /// Whether it is a tracing program, which interrupts whatever is there.
+    /// Whether it is a tracing program, which runs in an interrupt.
     pub fn interrupts(self) -> bool {
         matches!(self, Prog::Hardirq | Prog::Nmi)
     }
 }
 
-/// Where an operation is done.
+/// The context of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Context {
     pub prog: Prog,
@@ -123,7 +123,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// Whether operations leave the hrtimers to others.
+    /// Whether operations are deferred: they do not touch the hrtimers themselves.
     pub fn is_deferred(self) -> bool {
         self.irqs_off || self.prog.interrupts()
     }
@@ -143,12 +143,12 @@ impl fmt::Display for Context {
     }
 }
 
-/// Either due within [`SOON`], or not for an hour at least: the model would have to guess at
-/// what is in between.
+/// The time of a start. It comes within [`SOON`], or not for an hour at least: the
+/// model would have to guess about times in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     Relative(u64),
-    /// That long after what the timer's clock shows.
+    /// An absolute time, so much later than the timer's clock shows.
     Later(u64),
     Absolute(u64),
 }
@@ -249,12 +249,12 @@ impl Update {
 pub enum ElementAct {
     Delete,
     Update(Update, u32),
-    /// These two are user space's alone.
+    /// Only user space does these two.
     Lookup,
     LookupAndDelete,
 }
 
-/// What a callback does; in the order of `enum fuzz_action`, after "nothing".
+/// The action of a callback, in the order of `enum fuzz_action` after "nothing".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     Restart { soon: bool },
@@ -310,7 +310,7 @@ impl Action {
     }
 
     pub fn random(rng: &mut Rng) -> Self {
-        // The callbacks can get at two of the maps.
+        // The callbacks can use two of the maps.
         let map = [Map::Array, Map::Hash][rng.usize(..2)];
         let other = SlotId::new(map, rng.usize(..KEYS));
         match rng.u32(..14) {
@@ -338,7 +338,7 @@ pub enum Op {
         act: Act,
         context: Context,
     },
-    /// By user space, if there is no context.
+    /// User space does this if there is no context.
     Element {
         slot: SlotId,
         act: ElementAct,
@@ -355,10 +355,10 @@ pub enum Op {
         action: Action,
         left: u32,
     },
-    /// Until all that is due has fired.
+    /// Waits until all due timers have fired.
     Wait,
     ReplaceInner,
-    /// So many elements that the LRU hash must evict.
+    /// Inserts so many elements that the LRU hash must evict some.
     FloodLru,
     /// `first` is done with interrupts off, and `second` on another CPU before
     /// they are on again.
@@ -383,7 +383,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// Whether the other is of the same kind.
+    /// Whether the other operation is of the same kind.
     pub fn is_like(&self, other: &Op) -> bool {
         match (self, other) {
             (Op::Timer { act, .. }, Op::Timer { act: other, .. }) => {
@@ -396,7 +396,7 @@ impl Op {
         }
     }
 
-    /// Which slot it is about, if it is one.
+    /// The slot that the operation concerns, if it is exactly one.
     pub fn slot(&self) -> Option<SlotId> {
         match *self {
             Op::Timer { slot, .. }
@@ -408,7 +408,7 @@ impl Op {
         }
     }
 
-    /// Where a program does it.
+    /// The context of the program that does the operation.
     pub fn context_mut(&mut self) -> Option<&mut Context> {
         match self {
             Op::Timer { context, .. } => Some(context),
@@ -417,7 +417,7 @@ impl Op {
         }
     }
 
-    /// Which CPU it needs, besides CPU 0.
+    /// The CPU that the operation needs besides CPU 0.
     pub fn cpu(&self) -> Option<u32> {
         match *self {
             Op::Timer { context, .. } => Some(context.cpu),
@@ -427,7 +427,8 @@ impl Op {
         }
     }
 
-    /// Whether it may change what a timer calls, while that expires on another CPU.
+    /// Whether the operation may change a timer's callback while the timer expires on
+    /// another CPU.
     pub fn changes_callbacks(&self) -> bool {
         !matches!(
             self,
@@ -483,7 +484,7 @@ impl fmt::Display for Op {
     }
 }
 
-/// What makes up a case, given a seed and the number of CPUs.
+/// Makes the operations of a case from a seed and the number of CPUs.
 pub struct Generator {
     rng: Rng,
     cpus: u32,
@@ -531,7 +532,7 @@ impl Generator {
         }
     }
 
-    /// For what is not to be done in interrupts.
+    /// The context of an operation that must not be done in an interrupt.
     pub fn outside_interrupts(&mut self) -> Context {
         let mut context = self.context();
         if context.prog.interrupts() {
@@ -583,7 +584,7 @@ impl Generator {
         }
     }
 
-    /// A start for a time that comes while one waits for it.
+    /// A start for a time that comes soon enough to wait for it.
     pub fn start_soon(&mut self) -> Act {
         let nsecs = match self.rng.u32(..4) {
             0 => self.rng.u64(0..=SOON),
@@ -619,7 +620,7 @@ impl Generator {
     fn some(&mut self, slot: SlotId) {
         match self.rng.u32(..100) {
             0..=19 => {
-                // What makes the others worth while.
+                // Other operations need a timer that is armed.
                 self.fill(slot);
                 let init = self.init();
                 self.timer(slot, init);
@@ -652,7 +653,7 @@ impl Generator {
                     first,
                     second,
                 });
-                // What the state is then.
+                // The result shows the state after the two operations.
                 self.timer(slot, Act::Cancel);
             }
             95 | 96 if !slot.map().is_array() && slot.map() != Map::Rhash => {
@@ -690,7 +691,7 @@ impl Generator {
             acts.push(self.start_at(nsecs));
             nsecs = SOON.min(nsecs + self.rng.u64(0..=2 * MSEC));
         }
-        // What is far off must not come for the sake of what was not.
+        // A start for far off must not fire at the time of an earlier start.
         if self.rng.bool() {
             let nsecs = self.rng.u64(HOUR..2 * HOUR);
             acts.push(self.start_at(nsecs));

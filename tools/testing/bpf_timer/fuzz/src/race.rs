@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Operations on the same timers from several threads at once. What each returns
-//! is not predicted, but must be one of what it can return at all.
+//! Operations on the same timers from several threads at once. No result is predicted,
+//! but each must be one that the operation can have at all.
 
 use crate::cpus::move_to;
 use crate::exec::{Difference, Host, Tally};
@@ -26,26 +26,26 @@ use std::time::Duration;
 
 const E2BIG: i64 = 7;
 const ETIMEDOUT: i64 = 110;
-/// Of locks that cannot be had in time, and elements that are not free again yet.
+/// Errors because a lock was not free in time, or elements are not free again yet.
 const BUSY: [i64; 5] = [EBUSY, EDEADLK, ETIMEDOUT, ENOMEM, E2BIG];
 
 struct Race<'a> {
     host: &'a Host<'a>,
     session: &'a Session,
     slots: Vec<SlotId>,
-    /// No timer is started for far off, so that none is armed when they have had time to fire.
+    /// No start is for far off, so that no timer is armed after they had time to fire.
     soon: bool,
-    /// Elements stay as they are, so that what is cancelled is what was started.
+    /// Elements stay as they are, so that a cancellation finds the started timer.
     stable: bool,
-    /// One timer is started, and its callback set and dropped, all the time.
+    /// Both CPUs start one timer, and set and drop its callback, all the time.
     quarrel: bool,
     runs: [AtomicU64; PROGS.len()],
     stop: AtomicBool,
     difference: Mutex<Option<String>>,
 }
 
-/// Runs a case of `count` operations on each CPU, and as many of user space. All CPUs are online
-/// when it has ended.
+/// Runs a case of `count` operations on each CPU, and operations of user space beside
+/// them. All CPUs are online at the end.
 pub fn run(
     host: &Host<'_>,
     seed: u64,
@@ -77,7 +77,7 @@ fn run_case(
         slots,
         soon,
         stable,
-        // Its starts are for never.
+        // Its starts are for a time that never comes.
         quarrel: stable && !soon && rng.bool(),
         runs: Default::default(),
         stop: AtomicBool::new(false),
@@ -142,8 +142,8 @@ impl Race<'_> {
         self.slots[rng.usize(..self.slots.len())]
     }
 
-    /// Takes CPUs offline and brings them back for as long as the others have operations, in two
-    /// cases of three. These steps do not count as operations.
+    /// In two cases of three, takes CPUs offline and brings them back until the other
+    /// threads have done their operations. These steps do not count as operations.
     fn hotplug(&self, seed: u64) -> Result<u64> {
         let cpus = self.host.cpus;
         let mut rng = Rng::with_seed(seed.rotate_left(32));
@@ -160,8 +160,9 @@ impl Race<'_> {
         Ok(0)
     }
 
-    /// Moves a thread to its CPU. CPU 0 is the first thread's alone. If CPU 1 is offline, the
-    /// second thread moves to the next CPU that is online, or shares CPU 0 for now: `None`.
+    /// Moves a thread to its CPU. CPU 0 belongs to the first thread. If CPU 1 is
+    /// offline, the second thread moves to the next CPU that is online. If there is
+    /// none, it shares CPU 0 for now, and this returns `None`.
     fn place(&self, home: u32) -> Result<Option<u32>> {
         if home == 0 || !self.host.cpus.can_go() {
             move_to(home)?;
@@ -170,7 +171,7 @@ impl Race<'_> {
         Ok((home..self.host.cpus.count).find(|&cpu| move_to(cpu).is_ok()))
     }
 
-    /// Operations of programs.
+    /// Does operations of programs.
     fn on_cpu(&self, seed: u64, home: u32, count: usize) -> Result<u64> {
         let mut generator =
             Generator::new(seed.wrapping_add(u64::from(home)), self.host.cpus.count);
@@ -211,7 +212,7 @@ impl Race<'_> {
         Ok(count as u64)
     }
 
-    /// What makes the others worth while.
+    /// Arms a timer, because other operations need one that is armed.
     fn arm(&self, slot: SlotId, context: Context) -> Result<()> {
         let when = When::Relative(u64::from(slot.key()) * 100_000);
         let acts = [
@@ -232,7 +233,8 @@ impl Race<'_> {
             .try_for_each(|act| self.act(slot, act, context))
     }
 
-    /// Starts a timer for later and later. It comes only if nobody starts it again for a while.
+    /// Starts a timer for later and later. It fires only if nothing starts it for a
+    /// while.
     fn push(&self, slot: SlotId, rng: &mut Rng, context: Context) -> Result<()> {
         for nsecs in (1..=rng.u64(2..=6)).map(|i| i * 50_000) {
             let start = Act::Start {
@@ -289,8 +291,8 @@ impl Race<'_> {
         }
     }
 
-    /// Operations of user space, for as long as the others have some; and what
-    /// callbacks do.
+    /// Does operations of user space, and sets what callbacks do, until the other
+    /// threads have done their operations.
     fn in_user_space(&self, seed: u64) -> Result<u64> {
         let mut generator = Generator::new(!seed, self.host.cpus.count);
         let mut rng = Rng::with_seed(!seed);
@@ -326,7 +328,7 @@ impl Race<'_> {
     }
 }
 
-/// Whether an operation of a program can return that at all.
+/// Whether an operation of a program can return `ret` at all.
 fn may_return(
     implementation: Implementation,
     init_in_nmi: bool,
@@ -346,7 +348,7 @@ fn may_return(
         Act::SetCallback { .. } => vec![0, -EINVAL, -ENOENT],
         Act::Start { .. } => vec![0, -EINVAL, -ENOENT],
         Act::Cancel if deferred && c => vec![-EOPNOTSUPP],
-        // It has interrupted the callback.
+        // It may have interrupted the callback.
         Act::Cancel if context.prog == Prog::Hardirq => {
             vec![0, 1, -EINVAL, -EBUSY, -EDEADLK]
         }
@@ -371,7 +373,7 @@ fn quarrel(rng: &mut Rng) -> Act {
     }
 }
 
-/// What a program does in place of what user space alone can.
+/// Replaces operations that only user space can do.
 fn in_program(act: ElementAct) -> ElementAct {
     match act {
         ElementAct::Lookup | ElementAct::LookupAndDelete => ElementAct::Delete,
@@ -379,7 +381,7 @@ fn in_program(act: ElementAct) -> ElementAct {
     }
 }
 
-/// What must hold when all threads are through.
+/// Checks what must hold after all threads have ended.
 fn check_end(
     host: &Host<'_>,
     session: &Session,
@@ -394,14 +396,14 @@ fn check_end(
         let_all_fire(host)?;
     }
 
-    // Nothing fires once it is cancelled, and nobody starts it any more.
+    // No timer fires after it is cancelled, because nothing starts it any more.
     move_to(0)?;
     let mut runs_still = false;
     for slot in (0..SLOTS).map(SlotId) {
         let context = Context {
             prog: Prog::SyscallA,
             cpu: 0,
-            // In C, it is refused.
+            // C refuses to cancel with interrupts off.
             irqs_off: slot.0 % 2 == 1 && host.implementation == Implementation::Rust,
         };
         runs[context.prog as usize] += 1;
@@ -431,8 +433,8 @@ fn check_end(
     Ok(check_results(session).or(check_run_counts(host, session, runs)?))
 }
 
-/// Waits until all have fired that nobody starts any more. Their CPUs may be away for a while, and
-/// drains may pause.
+/// Waits until all timers have fired. Their CPUs may be away for a while, and the drain
+/// may pause.
 fn let_all_fire(host: &Host<'_>) -> Result<()> {
     thread::sleep(Duration::from_nanos(SOON));
     for _ in 0..10 {
@@ -442,10 +444,11 @@ fn let_all_fire(host: &Host<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What is wrong with the counts of a map, before and after some time without operations.
+/// Returns what is wrong with the counts of a map before and after some time without
+/// operations.
 ///
-/// A start is for one callback at most, or for one cancellation that returns 1. In C, both may
-/// be for the same, since a deferred start is armed late.
+/// A start leads to one callback at most, or to one cancellation that returns 1. In C,
+/// a start may lead to both, because a deferred start is armed late.
 fn check_counts(implementation: Implementation, before: Counts, now: Counts) -> Option<String> {
     let Counts {
         started,
@@ -469,7 +472,7 @@ fn check_counts(implementation: Implementation, before: Counts, now: Counts) -> 
     None
 }
 
-/// What the callbacks' operations have returned.
+/// Checks the results of the callbacks' operations.
 fn check_results(session: &Session) -> Option<String> {
     let started = vec![0, EINVAL, ENOENT];
     let cancelled = vec![0, EINVAL, EDEADLK];
@@ -507,7 +510,7 @@ fn check_results(session: &Session) -> Option<String> {
     None
 }
 
-/// As `count_event()` in the programs has it.
+/// The bit that `count_event()` in the programs uses for an error.
 fn bit(errno: i64) -> i64 {
     match errno {
         ETIMEDOUT => SEEN_ETIMEDOUT.into(),
@@ -531,8 +534,8 @@ fn bits(seen: u64) -> String {
     names.join(", ")
 }
 
-/// A callback counts for the program whose callback is set as it begins, which
-/// another CPU may just have changed; for none, if it was dropped.
+/// A callback counts for the program whose callback is set as it begins. Another CPU
+/// may just have changed that. If the callback was dropped, it counts for no program.
 fn check_run_counts(
     host: &Host<'_>,
     session: &Session,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The BPF programs and maps of one case, and how to have them do something.
+//! The BPF programs and maps of one case, and how to use them.
 
 use crate::cpus::move_to;
 use crate::model::{Callback, Event};
@@ -39,11 +39,11 @@ pub const SEEN_MORE: u32 = 60;
 pub const SEEN_NO_ELEMENT: u32 = 59;
 pub const SEEN_ETIMEDOUT: u32 = 58;
 
-/// Where the data is in a value, and how large values are at most.
+/// The offset of the data in a value, and the largest size of a value.
 const DATA: usize = 16;
 const VALUE: usize = 32;
 
-/// What a look-up returns if the timer's bytes are not zeroes.
+/// The result of a look-up if the timer's bytes are not zeroes.
 pub const SEEN_TIMER: i64 = -4095;
 
 /// Waits until `what` holds; returns whether it did in time.
@@ -60,7 +60,7 @@ pub fn within(patience: Duration, mut what: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// What the programs share with us.
+/// The memory that the programs share with us.
 pub struct Shared {
     fd: OwnedFd,
     memory: NonNull<fuzz_shared>,
@@ -98,7 +98,8 @@ impl Shared {
 
     /// The state of a CPU's operation.
     fn state(&self, cpu: usize) -> &AtomicU32 {
-        // SAFETY: As for `shared`; both sides change it atomically.
+        // SAFETY: The memory is mapped as long as `Shared` lives; both sides change the state
+        // atomically.
         unsafe { AtomicU32::from_ptr(addr_of_mut!((*self.memory.as_ptr()).ops[cpu].state)) }
     }
 
@@ -128,7 +129,7 @@ impl Shared {
         }
     }
 
-    /// What has undone a cancellation that did not fail, if something has.
+    /// Says how a cancellation that did not fail was undone, if one was.
     pub fn undone(&self) -> Option<&'static str> {
         if shared!(self, late) > 0 {
             return Some("a callback ran after its timer was cancelled, and before another start");
@@ -145,7 +146,7 @@ impl Shared {
         shared!(self, fired_of[first]) + shared!(self, fired_of[first + 1])
     }
 
-    /// What an action has returned, as bits.
+    /// The results of an action, as bits.
     pub fn results(&self, action: usize) -> u64 {
         shared!(self, seen[action])
     }
@@ -165,7 +166,7 @@ impl Shared {
         shared!(self, logged) as usize >= EVENTS
     }
 
-    /// The callbacks logged that are not in `taken`, which they are then.
+    /// Returns the logged callbacks that are not in `taken`, and adds them to it.
     pub fn events(&self, taken: &mut Vec<bool>) -> Vec<Event> {
         let logged = (shared!(self, logged) as usize).min(EVENTS);
         let mut events = Vec::new();
@@ -195,7 +196,7 @@ impl Drop for Shared {
     }
 }
 
-/// What became of the timers of a map.
+/// The outcomes of the timers of a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     pub started: u64,
@@ -211,7 +212,7 @@ pub enum Role {
     Overtakes,
 }
 
-/// What is left of a case when all of it is closed.
+/// The programs and maps of a case, which must be gone after everything is closed.
 pub struct Ids {
     progs: Vec<u32>,
     maps: Vec<u32>,
@@ -222,7 +223,7 @@ impl Ids {
         self.maps.push(id);
     }
 
-    /// Waits for all to go; says what does not.
+    /// Waits until all are gone. Names one that is not.
     pub fn wait_until_gone(&self, patience: Duration) -> Result<(), String> {
         let end = Instant::now() + patience;
         let left = || end.saturating_duration_since(Instant::now());
@@ -240,7 +241,7 @@ impl Ids {
     }
 }
 
-/// The programs and maps; they go when this does.
+/// The programs and maps. They are closed when this is dropped.
 pub struct Session {
     progs: [Option<OwnedFd>; PROGS.len()],
     prog_ids: [u32; PROGS.len()],
@@ -271,7 +272,8 @@ impl Session {
         let breakpoint = breakpoint
             .or_else(|_| skel.progs.breakpoint_endbr.attach())
             .context("a breakpoint in getpgid()")?;
-        // Copies, so that each can be closed alone; libbpf's go with the skeleton.
+        // These are copies, so that each can be closed alone. libbpf closes its own with the
+        // skeleton.
         let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned();
         let progs = [
             own(skel.progs.syscall_a.as_fd())?,
@@ -306,7 +308,7 @@ impl Session {
         Ok(session)
     }
 
-    /// What must be gone once this is.
+    /// The programs and maps that must be gone after this is dropped.
     pub fn ids(&self) -> Result<Ids> {
         let mut progs = self.prog_ids.to_vec();
         for prog in [&self.stale, &self.orphan] {
@@ -349,8 +351,8 @@ impl Session {
         self.maps[map as usize].as_fd()
     }
 
-    /// Has the outer map hold a new inner one, and lets go of the old one; returns the id of the
-    /// new one.
+    /// Puts a new inner map into the outer map, and closes the old inner map. Returns
+    /// the id of the new one.
     pub fn replace_inner(&mut self) -> Result<u32> {
         let inner = &mut self.maps[Map::Inner as usize];
         let new = sys::create_like(inner.as_fd(), c"inner")
@@ -362,9 +364,10 @@ impl Session {
         map_id(inner)
     }
 
-    /// Does an operation in a program. The caller has moved to the context's CPU. If that CPU
-    /// goes offline first, the operation is done wherever the caller is then. An operation in an
-    /// interrupt is not done then: the error is [`CpuIsGone`].
+    /// Does an operation in a program. The caller has moved to the context's CPU. If
+    /// that CPU goes offline first, the operation is done on the CPU to which the
+    /// kernel moves the caller. An operation in an interrupt is not done then, but
+    /// returns [`CpuIsGone`].
     pub fn run(
         &self,
         kind: u32,
@@ -400,12 +403,12 @@ impl Session {
             Prog::Hardirq => {
                 ensure!(
                     self.request(at, state, || ())?,
-                    "CPU {at} has had no timer interrupt for a minute"
+                    "CPU {at} got no timer interrupt for a minute"
                 );
                 0
             }
             Prog::Nmi => {
-                // For the breakpoint in it.
+                // The breakpoint is in getpgid().
                 let interrupt = || {
                     let _ = getpgid(None);
                 };
@@ -420,8 +423,9 @@ impl Session {
         Ok(shared!(self.shared, ops[at].ret))
     }
 
-    /// Waits for an interrupt, or causes it, that does what a CPU is requested to do; returns
-    /// whether one came. Withdraws the request if the CPU goes offline before.
+    /// Requests an operation of a CPU, and waits for the interrupt that does it, or
+    /// causes that. Returns whether it came. Withdraws the request if the CPU goes
+    /// offline first.
     fn request(&self, cpu: usize, request: u32, mut interrupt: impl FnMut()) -> Result<bool> {
         let mut withdrawn = false;
         self.shared.state(cpu).store(request, Release);
@@ -439,7 +443,7 @@ impl Session {
         Ok(came)
     }
 
-    /// An operation on a timer, whose clock is for what is relative to its time.
+    /// Does an operation on a timer. `clock` is the timer's clock, for [`When::Later`].
     pub fn act(
         &self,
         slot: SlotId,
@@ -474,7 +478,8 @@ impl Session {
         sys::delete(self.map(slot.map()), slot.key())
     }
 
-    /// With rubbish where the timer is, which is not to get there.
+    /// Updates an element, with rubbish in place of the timer, which must not get
+    /// there.
     pub fn update(&self, slot: SlotId, data: u32, flags: u64) -> i64 {
         self.update_key(slot.map(), slot.key(), data, flags)
     }
@@ -486,7 +491,7 @@ impl Session {
         sys::update(self.map(map), key, &value, flags)
     }
 
-    /// The data, or an error.
+    /// Returns the data, or an error.
     pub fn lookup(&self, slot: SlotId) -> i64 {
         let mut value = [0; VALUE];
         let err = sys::lookup(self.map(slot.map()), slot.key(), &mut value);
@@ -503,8 +508,7 @@ impl Session {
         sys::delete_batch(self.map(map), keys)
     }
 
-    /// Deletes an element and initializes the timer that was in it; returns what
-    /// the two returned.
+    /// Deletes an element and initializes a timer in it. Returns both results.
     pub fn init_deleted(&self, slot: SlotId) -> Result<(i64, i64)> {
         let mut args = fuzz_stale {
             map: slot.map() as u32,
@@ -519,12 +523,12 @@ impl Session {
         })
     }
 
-    /// For a program that outlives the session.
+    /// Returns a program that can outlive the session.
     pub fn orphan(&self) -> Result<OwnedFd> {
         Ok(self.orphan.try_clone()?)
     }
 
-    /// Takes all timers out of their elements.
+    /// Removes all timers from their elements.
     pub fn empty(&self) {
         for slot in MAPS.into_iter().flat_map(SlotId::of) {
             match slot.map().is_array() {

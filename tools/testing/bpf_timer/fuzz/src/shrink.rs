@@ -2,8 +2,8 @@
 
 //! Makes a sequence that fails shorter.
 
-/// Leaves out parts of `ops`, ever smaller ones, while what is left still
-/// `fails`; stops when no single one can be left out, or when asked to.
+/// Leaves out smaller and smaller parts of `ops` while the rest still `fails`. Stops
+/// when no single operation can be left out, or when `fails` returns `None`.
 pub fn shrink<T: Clone>(ops: &[T], mut fails: impl FnMut(&[T]) -> Option<bool>) -> Vec<T> {
     let mut ops = ops.to_vec();
     let mut size = ops.len().div_ceil(2);

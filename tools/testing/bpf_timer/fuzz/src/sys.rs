@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! bpf(), with results as the kernel has them: a value, or the negative errno.
+//! bpf(), with results as the kernel returns them: a value, or a negative errno.
 
 use libbpf_rs::libbpf_sys as sys;
 use std::ffi::{c_void, CStr};
@@ -68,7 +68,7 @@ pub fn delete_batch(map: BorrowedFd<'_>, keys: &[u32]) -> i64 {
 /// A map with the same values as another.
 pub fn create_like(map: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, i32> {
     let info = map_info(map)?;
-    // SAFETY: No more than a number.
+    // SAFETY: The argument is only a number.
     let btf = own(unsafe { sys::bpf_btf_get_fd_by_id(info.btf_id) })?;
     let options = sys::bpf_map_create_opts {
         sz: size_of::<sys::bpf_map_create_opts>() as _,
@@ -114,18 +114,18 @@ pub fn prog_info(prog: BorrowedFd<'_>) -> Result<sys::bpf_prog_info, i32> {
 }
 
 pub fn is_prog_loaded(id: u32) -> bool {
-    // SAFETY: No more than a number.
+    // SAFETY: The argument is only a number.
     own(unsafe { sys::bpf_prog_get_fd_by_id(id) }).err() != Some(-ENOENT)
 }
 
 pub fn is_map_there(id: u32) -> bool {
-    // SAFETY: No more than a number.
+    // SAFETY: The argument is only a number.
     own(unsafe { sys::bpf_map_get_fd_by_id(id) }).err() != Some(-ENOENT)
 }
 
-/// Has the kernel count how often programs run, until the result is closed.
+/// Makes the kernel count how often programs run, until the result is closed.
 pub fn enable_stats() -> Result<OwnedFd, i32> {
-    // SAFETY: No more than a number.
+    // SAFETY: The argument is only a number.
     own(unsafe { sys::bpf_enable_stats(sys::BPF_STATS_RUN_TIME) })
 }
 
@@ -145,10 +145,10 @@ pub fn is_configured(option: &str) -> io::Result<bool> {
 /// Whether kprobes may become jumps, where the kernel can do that.
 const OPTIMIZATION: &str = "/proc/sys/debug/kprobes-optimization";
 
-/// What is to be written there again.
+/// The old setting, which is written back when this is dropped.
 pub struct Breakpoints(Option<Vec<u8>>);
 
-/// Has the kernel leave kprobes breakpoints, until the result is dropped.
+/// Makes the kernel keep kprobes as breakpoints, until the result is dropped.
 pub fn keep_breakpoints() -> io::Result<Breakpoints> {
     match fs::read(OPTIMIZATION) {
         Ok(old) => fs::write(OPTIMIZATION, "0").map(|()| Breakpoints(Some(old))),
@@ -160,7 +160,7 @@ pub fn keep_breakpoints() -> io::Result<Breakpoints> {
 impl Drop for Breakpoints {
     fn drop(&mut self) {
         if let Some(old) = &self.0 {
-            // If it cannot, they are slower.
+            // If that fails, kprobes are only slower.
             let _ = fs::write(OPTIMIZATION, old);
         }
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One timer operation at a time, as user space asks for it: from a syscall
- * program or a tc program, with interrupts on or off, in hardirq or in an NMI;
- * and callbacks that log that they run, and do an operation themselves.
+ * Programs that do one timer operation at a time for user space: in a syscall
+ * program or a tc program, with interrupts on or off, in hardirq or in an NMI.
+ * Callbacks log that they run, and can do an operation themselves.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,7 +67,7 @@ MAP(hash, BPF_MAP_TYPE_HASH, 0, 16, locked_elem);
 MAP(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 16, locked_elem);
 MAP(rhash, BPF_MAP_TYPE_RHASH_, BPF_F_NO_PREALLOC, 16, locked_elem);
 MAP(lru, BPF_MAP_TYPE_LRU_HASH, 0, 256, elem);
-/* The last of many: releasing them takes time. */
+/* A large array: releasing its timers takes time. */
 MAP(orphans, BPF_MAP_TYPE_ARRAY, 0, ORPHANS, elem);
 
 struct inner {
@@ -89,8 +89,8 @@ struct {
 struct fuzz_shared shared;
 
 /*
- * Whether another CPU gets to @stage within @nsecs; it may be a virtual one that is away.
- * Two loops, as one goes no further than BPF_MAX_LOOPS, which is less than a second.
+ * Tells whether another CPU reaches @stage within @nsecs: a virtual CPU may be away. There
+ * are two loops because one ends after BPF_MAX_LOOPS, in less than a second.
  */
 static bool reached(__u32 stage, __u64 nsecs)
 {
@@ -107,7 +107,7 @@ static bool reached(__u32 stage, __u64 nsecs)
 	return false;
 }
 
-/* Starts of a slot's timer, for who wants to know of all that may be under way. */
+/* Starts a slot's timer, and counts that, so that cancel() sees a start that is under way. */
 static __always_inline long start(__u32 slot, struct bpf_timer *timer, __u64 nsecs, __u64 flags)
 {
 	long ret;
@@ -121,9 +121,9 @@ static __always_inline long start(__u32 slot, struct bpf_timer *timer, __u64 nse
 }
 
 /*
- * Cancels. If that has not failed, the callback does not run, and does not begin before the
- * next start. Nothing is known if a start was under way, which may come later. x86 keeps loads
- * in order, and stores.
+ * Cancels a timer. If that does not fail, the callback does not run, and does not begin before
+ * the next start. Nothing is checked if a start is under way, because that may come later. x86
+ * keeps loads in order, and also stores.
  */
 static __always_inline long cancel(__u32 slot, struct bpf_timer *timer, bool async)
 {
@@ -139,8 +139,8 @@ static __always_inline long cancel(__u32 slot, struct bpf_timer *timer, bool asy
 	sets = *(volatile __u32 *)&shared.sets_begun[slot];
 	ret = async ? bpf_timer_cancel_async(timer) : bpf_timer_cancel(timer);
 	/*
-	 * What has no callback cannot be started. A start under way may have found the callback
-	 * before it was dropped, and then be cancelled.
+	 * A timer without a callback cannot be started. But a start that is under way may have
+	 * found the callback before it was dropped, and may be cancelled after that.
 	 */
 	if (ret == 1 && dropped == sets + 1 && sets_ended == sets && ended == begun &&
 	    *(volatile __u32 *)&shared.begun[slot] == begun &&
@@ -168,8 +168,8 @@ static __always_inline void note_begin(__u32 slot)
 }
 
 /*
- * Callbacks. What is not static is verified once, and not once more for each
- * callback, which would be most of the time that a case takes.
+ * Callbacks. The verifier checks a global function once, but a static function again for
+ * each callback, which would take most of the time of a case.
  */
 
 static __noinline long act_on_other(struct bpf_timer *timer, __u32 slot, __u32 action,
@@ -244,7 +244,7 @@ static __always_inline bool is_cancel(__u32 action)
 	       action == FUZZ_CANCEL_OTHER || action == FUZZ_CANCEL_ASYNC_OTHER;
 }
 
-/* @map2 is the map of what was started or cancelled. */
+/* @map2 is the map of the timer that was started or cancelled. */
 __noinline int count_event(__u32 map, __u32 callback, __u32 action, long ret, __u32 map2)
 {
 	__u32 bit = FUZZ_SEEN_MORE;
@@ -286,7 +286,7 @@ static __noinline int fire(void *map, __u32 key, struct bpf_timer *timer, __u32 
 		return 0;
 	note_begin(slot);
 	behaviour = &shared.behaviours[slot];
-	/* Two may count down at once, to below zero. */
+	/* Two callbacks may count down at once, to below zero. */
 	if (behaviour->left && behaviour->left <= FUZZ_LEFT && !shared.quiet) {
 		to_do = *behaviour;
 		behaviour->left--;
@@ -404,7 +404,7 @@ static __always_inline long act_on_timer(struct fuzz_op *op, void *map, struct b
 		}								\
 	}
 
-/* The same, with interrupts on or off. */
+/* Program number @_prog does an operation with interrupts on or off. */
 #define PROGRAM(_prog)								\
 	ON_MAPS(_prog)								\
 										\
@@ -437,8 +437,8 @@ ON_MAPS(3)
 ON_MAPS(4)
 
 /*
- * The caller names the operation: if its CPU goes offline, the program runs on another,
- * where it must not do the operation of that CPU.
+ * The caller names the CPU whose operation it wants. If that CPU goes offline, the program
+ * runs on another CPU, and must not do the operation of that one.
  */
 static __always_inline struct fuzz_op *op_of(__u32 cpu)
 {
@@ -463,13 +463,13 @@ int classifier(struct __sk_buff *skb)
 	return run2(op_of(skb->mark));
 }
 
-/* Interrupts do what is requested of their CPU. */
+/* A program in an interrupt does the operation that is requested of its CPU. */
 static __always_inline struct fuzz_op *own_op(void)
 {
 	return op_of(bpf_get_smp_processor_id());
 }
 
-/* What hrtimers that expire in hardirq find requested of their CPU. */
+/* An hrtimer that expires in hardirq does the operation that is requested of its CPU. */
 SEC("tp_btf/hrtimer_expire_entry")
 int BPF_PROG(hardirq, struct hrtimer *hrtimer)
 {
@@ -486,7 +486,7 @@ int BPF_PROG(hardirq, struct hrtimer *hrtimer)
 
 /*
  * A probe that is a breakpoint is an NMI on x86. Its program cannot use maps with
- * locks; one on a function that it calls can.
+ * locks; a program on a function that it calls can.
  */
 SEC("kprobe/__x64_sys_getpgid+0x5")
 int breakpoint(void *ctx)
@@ -494,7 +494,7 @@ int breakpoint(void *ctx)
 	return bpf_get_numa_node_id() < 0;
 }
 
-/* Where ENDBR precedes the call for ftrace. */
+/* The same in a kernel in which an ENDBR precedes the call for ftrace. */
 SEC("kprobe/__x64_sys_getpgid+0x9")
 int breakpoint_endbr(void *ctx)
 {
@@ -517,7 +517,7 @@ int nmi(void *ctx)
 	return 0;
 }
 
-/* A timer in an element that has just been deleted. */
+/* Makes a timer in an element that it has just deleted. */
 static long init_deleted(void *map, __u32 *key, struct bpf_timer *timer, struct fuzz_stale *args)
 {
 	__u32 copy = *key;
@@ -568,7 +568,7 @@ static int never(void *map, __u32 *key, struct elem *value)
 	return 0;
 }
 
-/* Runs on while user space lets go of the map, and sees what it may do then. */
+/* Runs while user space drops the map, and records what it can still do then. */
 SEC("syscall")
 int orphan(struct fuzz_orphan *args)
 {
@@ -591,7 +591,7 @@ int orphan(struct fuzz_orphan *args)
 			continue;
 		if (worst)
 			worst = ret;
-		/* The timer was taken away. */
+		/* The map code has freed the timer. */
 		if (ret == -EINVAL)
 			break;
 	}

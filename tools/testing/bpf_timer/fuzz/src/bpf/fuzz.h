@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the BPF programs and user space (src/exec.rs) tell each other. */
+/* Shared by the BPF programs and user space (src/session.rs). */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -9,7 +9,7 @@
 #define FUZZ_PROGS 5
 #define FUZZ_EVENTS 4096
 #define FUZZ_LEFT 8	/* the most that fuzz_behaviour.left is set to */
-/* What an operation returns if the key is not in the map. */
+/* The result of an operation if the key is not in the map. */
 #define FUZZ_NO_ELEMENT 1000
 
 enum fuzz_map {
@@ -22,7 +22,7 @@ enum fuzz_map {
 	FUZZ_MAPS,
 };
 
-/* Of each map, these keys have timers. A slot is a map and a key. */
+/* The number of keys in each map that have timers. A slot is a map and a key. */
 #define FUZZ_KEYS 3
 #define FUZZ_SLOTS (FUZZ_MAPS * FUZZ_KEYS)
 
@@ -36,7 +36,7 @@ enum fuzz_kind {
 	FUZZ_UPDATE,		/* arg: data */
 };
 
-/* Two operations of which the first is deferred until the second is done. */
+/* The first of two operations is deferred until the second is done. */
 enum fuzz_role {
 	FUZZ_ALONE,
 	FUZZ_OVERTAKEN,
@@ -78,7 +78,7 @@ enum fuzz_action {
 	FUZZ_ACTIONS,
 };
 
-/* What the callback of a slot does, the next @left times. */
+/* The callback of a slot does @action the next @left times. */
 struct fuzz_behaviour {
 	__u32 action;
 	__u32 left;
@@ -108,27 +108,27 @@ struct fuzz_shared {
 	/* Starts of a slot's timer that have begun, and that have ended. */
 	__u32 begun[FUZZ_SLOTS];
 	__u32 ended[FUZZ_SLOTS];
-	/* One more than what had begun and ended before what stopped the timer. */
+	/* One more than the starts before the cancellation that stopped the timer. */
 	__u32 stopped[FUZZ_SLOTS];
 	__u32 running[FUZZ_SLOTS];	/* callbacks */
-	/* The same of what sets the callback, and of what drops it. */
+	/* The same for set_callback, and for the cancellation that drops the callback. */
 	__u32 sets_begun[FUZZ_SLOTS];
 	__u32 sets_ended[FUZZ_SLOTS];
 	__u32 dropped[FUZZ_SLOTS];
 	__u32 without;			/* timers that were armed without a callback */
 	__u32 late;			/* callbacks that ran on a stopped timer */
 
-	/* Several threads at once: counted instead of logged. */
+	/* With several threads at once, callbacks are counted instead of logged. */
 	__u32 counting;
 	__u32 quiet;			/* no actions any more */
 	__u64 started[FUZZ_MAPS];
-	__u64 cancelled[FUZZ_MAPS];	/* what returned 1 */
+	__u64 cancelled[FUZZ_MAPS];	/* cancellations that returned 1 */
 	__u64 fired[FUZZ_MAPS];
 	__u64 fired_of[2 * FUZZ_PROGS];	/* by callback */
 	__u64 seen[FUZZ_ACTIONS];	/* results, a bit each */
 };
 
-/* Of what actions returned, in fuzz_shared.seen: -errno, but for these. */
+/* Bits of fuzz_shared.seen for results of actions: errno for -errno, except for these. */
 #define FUZZ_SEEN_ONE 63
 #define FUZZ_SEEN_ECANCELED 62
 #define FUZZ_SEEN_EOPNOTSUPP 61
@@ -136,7 +136,7 @@ struct fuzz_shared {
 #define FUZZ_SEEN_NO_ELEMENT 59
 #define FUZZ_SEEN_ETIMEDOUT 58	/* the lowest */
 
-/* What a syscall program is called with; a tc program finds it as the packet's mark. */
+/* The argument of a syscall program. A tc program gets it as the packet's mark. */
 struct fuzz_args {
 	__u32 cpu;		/* whose operation to do, wherever the program runs */
 };
@@ -152,7 +152,7 @@ struct fuzz_stale {
 struct fuzz_orphan {
 	__s64 prepared;
 	__s64 gone;		/* the map had no user in the end */
-	__s64 set_callback;	/* the worst that it returned when that was known */
+	__s64 set_callback;	/* 0 if it succeeded after that, or else its last error */
 	__s64 init;
 };
 
