@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Compares our costs with those of earlier figures.
+//! Compares our costs with the costs of an earlier run.
 
 use crate::figures::{Figures, Key};
 use std::collections::HashMap;

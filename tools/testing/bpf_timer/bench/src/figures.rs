@@ -61,7 +61,7 @@ pub struct Slow {
     /// Nanoseconds between the ticks of the grid.
     pub grid: f64,
     pub lateness: Vec<Series>,
-    /// The timers beside which a thread wakes up.
+    /// The number of timers beside which a thread wakes up.
     pub neighbour_timers: u64,
     pub neighbour: Vec<Series>,
     /// Bytes of a timer.
@@ -207,7 +207,7 @@ fn rows(all: &Part<'_>) -> Result<Vec<Row>> {
             key.cpus,
             names::operation_rank(&key.operation),
         );
-        // Names nobody knows have one rank.
+        // All unknown names have the same rank.
         (
             (ranks.0, key.context.clone()),
             (ranks.1, key.map.clone()),

@@ -152,7 +152,7 @@ fn costs(figures: &Figures, verdicts: &Verdicts<'_>) -> Result<String> {
     ))
 }
 
-/// The timers that a bar is about unless it says another number.
+/// A bar shows the cost with so many timers unless its label names another number.
 const TIMERS: u64 = 1000;
 
 /// Returns one row of each operation: the one with 1000 timers, or else with the most.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Figures for the tests: those of a run.
+//! The figures of a run, for the tests.
 
 use crate::figures::Key;
 use serde_json::Value;
@@ -9,7 +9,7 @@ pub fn full() -> Value {
     serde_json::from_str(include_str!("../tests/sample.json")).unwrap()
 }
 
-/// The same as a quick run has it.
+/// The same figures as a quick run has them.
 pub fn quick() -> Value {
     let mut value = full();
     value["quick"] = true.into();

@@ -18,7 +18,7 @@ pub fn table(figures: &Figures, verdicts: &Verdicts<'_>, base: Option<&Base>) ->
         "instructions", "timers", "hrtimer", "C", "Rust", "Rust/C", "limit"
     );
     if base.is_some() {
-        // After the marks of the limits.
+        // This column comes after the marks of the limits.
         write!(out, "{:>13}", "change").unwrap();
     }
     out.push('\n');

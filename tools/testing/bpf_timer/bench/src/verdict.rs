@@ -19,13 +19,13 @@ pub struct Verdict<'a> {
     pub over: usize,
     /// The figure that is nearest to the limit, or exceeds it most.
     pub worst: f64,
-    /// Where that is.
+    /// The place of that figure.
     pub place: String,
 }
 
 pub struct Verdicts<'a> {
     pub limits: Vec<Verdict<'a>>,
-    /// For each row of the figures, the limit that it has.
+    /// The limit of each row of the figures.
     pub rows: Vec<Option<f64>>,
 }
 
@@ -44,7 +44,8 @@ impl Verdicts<'_> {
 }
 
 impl<'a> Verdict<'a> {
-    /// Each of `figures` has a place and a value that is at most the limit, or else at least.
+    /// Each of `figures` is a place and a value. The value must not be above the limit
+    /// or, for `Rule::Shared`, not below it.
     fn new(limit: &'a Limit, figures: &[(String, f64)]) -> Self {
         let least = matches!(limit.rule, Rule::Shared);
         let excess = |value: f64| if least { -value } else { value };
@@ -119,7 +120,7 @@ fn precise(value: f64) -> String {
     }
 }
 
-/// Fails if a limit is about nothing in a full run.
+/// Fails if a full run has no figure for a limit.
 pub fn judge<'a>(figures: &Figures, limits: &'a [Limit]) -> Result<Verdicts<'a>> {
     let of_row: Vec<Option<usize>> = figures
         .rows
@@ -165,7 +166,7 @@ pub fn judge<'a>(figures: &Figures, limits: &'a [Limit]) -> Result<Verdicts<'a>>
     })
 }
 
-/// The rows that have their limit of growth, and of CPUs.
+/// The rows that already have a limit of growth, and a limit of CPUs.
 #[derive(Default)]
 struct Taken {
     growth: Vec<Key>,
@@ -197,7 +198,7 @@ fn cpus(rows: &[Row], place: &Place, taken: &mut Vec<Key>) -> Vec<(String, f64)>
     })
 }
 
-/// Our cost of each row in `place` as a multiple of that of its `other` row.
+/// Our cost of each row in `place` as a multiple of our cost of its `other` row.
 fn compare(
     rows: &[Row],
     place: &Place,

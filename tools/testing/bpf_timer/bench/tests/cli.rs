@@ -17,7 +17,7 @@ struct Run {
     page: Option<String>,
 }
 
-/// Runs the program where a page of that name is there already.
+/// Runs the program in a directory that has a stale page.
 fn run(name: &str, json: &str, limits: &str, base: Option<&str>) -> Run {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&dir).unwrap();

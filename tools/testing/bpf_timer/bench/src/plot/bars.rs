@@ -40,7 +40,7 @@ pub fn shares(name: &str, bars: &[Bar]) -> Result<String> {
             let line = vec![(x, y - 3), (x, y + BAR + 3)];
             area.draw(&PathElement::new(line, Ink::C.color().stroke_width(3)))?;
         }
-        // Above the line, which may go through them.
+        // The bars are above the line, which may go through them.
         for (i, bar) in bars.iter().enumerate() {
             if let Some(floor) = bar.floor {
                 let y = i as i32 * PITCH + LABEL + BAR / 2;

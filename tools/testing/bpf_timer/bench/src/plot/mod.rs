@@ -15,7 +15,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// The width of a plot. Plots are scaled: this is to be read at 400 pixels and at 600.
+/// The width of a plot. Plots are scaled: text must be legible at 400 and at 600 pixels.
 const WIDTH: u32 = 480;
 const FONT: f64 = 15.0;
 
@@ -39,7 +39,7 @@ impl Ink {
         Ink::Grid,
     ];
 
-    /// A colour that stands for the class until `styled` puts that in its place.
+    /// A colour that stands for the class until `styled` replaces it with the class.
     fn color(self) -> RGBColor {
         RGBColor(1, 2, self as u8)
     }
@@ -76,7 +76,7 @@ impl From<Who> for Ink {
     }
 }
 
-/// Marks a point in a shape of its own, so that the colour is not needed.
+/// Marks a point. Each ink has its own shape, so that a reader needs no colours.
 fn mark(area: &Area<'_>, ink: Ink, (x, y): (i32, i32), r: i32) -> Result<()> {
     let style = ink.color().filled();
     match ink {
