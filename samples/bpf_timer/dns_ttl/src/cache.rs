@@ -2,7 +2,7 @@
 
 //! The BPF side: the map of records, its timers, and their reports.
 //!
-//! The layouts are those of `bpf/dns_ttl.h`.
+//! The layouts are the same as in `bpf/dns_ttl.h`.
 
 use crate::pin::Pin;
 use crate::records::Record;
@@ -55,7 +55,7 @@ pub struct Expiry {
     pub now_ns: u64,
 }
 
-/// What the callbacks could not report.
+/// Troubles that the callbacks could not report.
 #[derive(Default)]
 pub struct Troubles {
     pub unreported: u64,
@@ -123,13 +123,13 @@ impl<'obj> Cache<'obj> {
         let map = &self.skel.maps.records;
         let mut entries = Vec::new();
         for key in map.keys() {
-            // A record may expire between the two; the ring buffer has it then.
+            // A record may expire before the lookup; the ring buffer reports it then.
             if let Some(value) = map.lookup(&key, MapFlags::ANY)? {
                 entries.extend(decode(&key, &value));
             }
         }
         entries.sort_by(|a, b| (a.deadline_ns, &a.name).cmp(&(b.deadline_ns, &b.name)));
-        // The walk starts again when the record it stands on goes.
+        // The walk starts again when its current record is deleted.
         entries.dedup_by(|a, b| (a.deadline_ns, &a.name) == (b.deadline_ns, &b.name));
         Ok(entries)
     }
@@ -263,12 +263,12 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
 }
 
-/// What libbpf and the verifier said.
+/// The messages of libbpf and the verifier.
 static LOG: Mutex<String> = Mutex::new(String::new());
 
 fn explain(err: libbpf_rs::Error) -> anyhow::Error {
     let log = LOG.lock().unwrap();
-    // The verifier, too, may say EACCES.
+    // EACCES may also come from the verifier.
     let verified = log.contains("PROG LOAD LOG");
     let advice = match err.kind() {
         ErrorKind::PermissionDenied if !verified => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A DNS cache in a BPF map, whose records are pruned by BPF timers.
+//! A DNS cache in a BPF map. BPF timers prune its records.
 
 mod cache;
 mod options;
@@ -54,7 +54,7 @@ fn run() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    // A second Ctrl-C does not wait for anything.
+    // A second Ctrl-C ends the program at once.
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, INTERRUPTED.into(), stop.clone())?;
@@ -123,7 +123,7 @@ fn load<'obj>(
     Cache::load(object, max_entries, pin)
 }
 
-/// False if a signal ended it.
+/// Returns false if a signal ended it.
 fn watch_records(
     watch: &mut Watch<'_>,
     records: &[Record],

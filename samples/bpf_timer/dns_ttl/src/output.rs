@@ -35,7 +35,7 @@ impl Output {
         self.row(GREEN, "expired", entry, format_args!("late {late} ms"))
     }
 
-    /// Whoever evicted it did not say when; `now_ns` is when it was missed.
+    /// The kernel does not report evictions: `now_ns` is when the record was missed.
     pub fn evicted(&self, entry: &Entry, now_ns: u64) -> Result<()> {
         let left = (entry.deadline_ns as f64 - now_ns as f64).max(0.0);
         self.row(RED, "evicted", entry, format_args!("left {} ms", ms(left)))

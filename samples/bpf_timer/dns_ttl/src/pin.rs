@@ -73,13 +73,13 @@ impl Pin {
 }
 
 impl Drop for Pin {
-    /// Removes the directory if nothing came to be pinned in it.
+    /// Removes the directory if nothing was pinned in it.
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.dir);
     }
 }
 
-/// Drops the maps and with them their timers. Returns how many records went.
+/// Drops the maps and their timers. Returns how many records were left.
 pub fn unpin(dir: &Path) -> Result<usize> {
     if !dir.exists() {
         bail!("nothing is pinned at {}", dir.display());

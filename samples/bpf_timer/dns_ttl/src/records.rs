@@ -18,7 +18,7 @@ pub struct Record {
     pub ttl: Duration,
 }
 
-/// What a file holds. The numbers are those of lines, from 1.
+/// The contents of a file. The numbers are line numbers, from 1.
 #[derive(Debug, Default)]
 pub struct Records {
     pub records: Vec<Record>,
@@ -26,7 +26,7 @@ pub struct Records {
     pub replaced: Vec<(usize, String)>,
 }
 
-/// Malformed lines are skipped; of two records with one name the later counts.
+/// Skips malformed lines. If two records have the same name, the later one counts.
 pub fn parse(file: &[u8]) -> Records {
     let mut result = Records::default();
     let mut seen: HashMap<String, usize> = HashMap::new();
@@ -51,7 +51,7 @@ pub fn parse(file: &[u8]) -> Records {
             Ok(record) => {
                 if let Some(earlier) = seen.insert(record.name.clone(), number) {
                     records.retain(|(number, _)| *number != earlier);
-                    let what = format!("{} replaces that of line {earlier}", record.name);
+                    let what = format!("{} replaces the record of line {earlier}", record.name);
                     result.replaced.push((number, what));
                 }
                 records.push((number, record));
@@ -166,7 +166,7 @@ mod tests {
             parse(b"a.example,192.0.2.1,10\nb.example,192.0.2.2,20\nA.EXAMPLE.,192.0.2.3,30\n");
         assert_eq!(
             parsed.replaced,
-            [(3, "a.example replaces that of line 1".to_string())]
+            [(3, "a.example replaces the record of line 1".to_string())]
         );
         let names: Vec<_> = parsed
             .records

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often to look for what the ring buffer does not report.
+/// How often to look for evictions, which the ring buffer does not report.
 const TICK: Duration = Duration::from_millis(100);
 /// A record this much past its TTL will not be pruned any more.
 const OVERDUE_NS: u64 = 5_000_000_000;
@@ -157,8 +157,8 @@ impl<'obj> Watch<'obj> {
         Ok(true)
     }
 
-    /// Brings the tally up to date. The callback reports before it deletes: a
-    /// record that is missed first and not reported then was evicted.
+    /// Brings the tally up to date. The callback reports before it deletes, so a record
+    /// that is missing and not reported afterwards was evicted.
     pub fn settle(&mut self) -> Result<()> {
         let mut gone = Vec::new();
         for (id, entry) in &self.pending {
@@ -177,7 +177,7 @@ impl<'obj> Watch<'obj> {
         Ok(())
     }
 
-    /// Deletes what is pending, and with it its timers.
+    /// Deletes the pending records and their timers.
     pub fn cancel(&mut self) -> Result<()> {
         let mut deleted = Vec::new();
         for (id, entry) in &self.pending {
@@ -197,7 +197,7 @@ impl<'obj> Watch<'obj> {
         self.settle()
     }
 
-    /// Says what went wrong, and then the summary as the last line; false if
+    /// Prints what went wrong, and the summary as the last line. Returns false if
     /// expired records are left in the map.
     pub fn finish(mut self) -> Result<bool> {
         self.tally.pending = self.pending.len();

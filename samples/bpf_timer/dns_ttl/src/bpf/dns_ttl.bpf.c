@@ -2,8 +2,8 @@
 /*
  * A cache of DNS records that forgets each one when its TTL ends.
  *
- * Every value of the map holds a timer. Its callback deletes the element it is
- * part of, so that room is made before LRU eviction has to make it.
+ * Every value of the map holds a timer. The timer's callback deletes the element,
+ * which makes room before LRU eviction has to.
  */
 #include <stddef.h>
 #include <linux/bpf.h>
@@ -25,7 +25,7 @@ struct {
 	__uint(max_entries, 1024 * 1024);
 } expiries SEC(".maps");
 
-/* What the callbacks could not say through the ring buffer. */
+/* Troubles that the callbacks could not report through the ring buffer. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -34,9 +34,9 @@ struct {
 } troubles SEC(".maps");
 
 /*
- * The expiry is reported before the element goes. User space can therefore be
- * sure that a record which is in the map no more, and of which the ring buffer
- * says nothing, was evicted.
+ * Reports the expiry before it deletes the element. So if a record is no longer in
+ * the map and the ring buffer does not report it, user space knows that the record
+ * was evicted.
  */
 static int prune(void *map, const struct dns_name *name, struct dns_record *record)
 {
@@ -60,7 +60,7 @@ static int prune(void *map, const struct dns_name *name, struct dns_record *reco
 		__sync_fetch_and_add(&trouble->unreported, 1);
 	}
 
-	/* -ENOENT: eviction came first, by a hair. */
+	/* -ENOENT: the record was evicted just before. */
 	err = bpf_map_delete_elem(map, name);
 	if (err && err != -ENOENT) {
 		__sync_fetch_and_add(&trouble->undeleted, 1);
@@ -78,8 +78,8 @@ int insert(struct dns_insert *args)
 	long err;
 
 	/*
-	 * A callback that is under way would delete the new record in place of
-	 * the old one. To cancel the timer is to wait for the callback.
+	 * A callback that is running would delete the new record instead of the
+	 * old one. Cancelling the timer waits for the callback.
 	 */
 	args->step = DNS_STEP_CANCEL;
 	record = bpf_map_lookup_elem(&records, &args->name);
@@ -120,14 +120,14 @@ int insert(struct dns_insert *args)
 	return 0;
 
 forget:
-	/* A record without a timer would never go. */
+	/* A record without a timer would never be pruned. */
 	bpf_map_delete_elem(&records, &args->name);
 	return err;
 }
 
 /*
- * How many bytes the ring buffer holds. More than none after user space has
- * read it means that a callback on some CPU is still writing its report.
+ * Returns how many bytes the ring buffer holds. If there are any after user space
+ * has read it, a callback on some CPU is still writing its report.
  */
 SEC("syscall")
 int unread(void *ctx)

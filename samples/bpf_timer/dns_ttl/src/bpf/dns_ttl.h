@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the BPF program and the loader (src/cache.rs) tell each other. */
+/* Shared by the BPF program and the loader (src/cache.rs). */
 #ifndef DNS_TTL_H
 #define DNS_TTL_H
 
@@ -37,7 +37,7 @@ struct dns_trouble {
 	__s64 delete_err;	/* why, the last time */
 };
 
-/* Where insert() was when it failed. */
+/* The step in which insert() failed. */
 enum dns_step {
 	DNS_STEP_CANCEL,
 	DNS_STEP_UPDATE,
