@@ -62,7 +62,7 @@ kernel:
 sample:
 	@scripts/sample
 
-# TIMEOUT leaves room to make shorter what was found.
+# TIMEOUT leaves time to shorten a sequence that differs.
 fuzz: TIME ?= 60
 fuzz: TIMEOUT = $(shell expr '$(TIME)' + 300)
 fuzz: OPTIONS = --time $(TIME) $(SEED:%=--seed %) $(if $(filter c,$(FLAVOR)),--implementation c) $(FUZZ)

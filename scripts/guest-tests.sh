@@ -2,8 +2,8 @@
 # Tests that run in the guest, as root, in the repository; prints KTAP.
 #
 # A case is a function named test_*. It passes by returning 0; "skip REASON"
-# skips it; anything else fails it. What it prints is its log. Each runs in a
-# shell of its own, under "set -eu", for at most LIMIT seconds.
+# skips it; anything else fails it. Its output is its log. Each case runs in its own
+# shell, under "set -eu", for at most LIMIT seconds.
 # shellcheck disable=SC2317 # the cases are called by their names
 set -u
 
@@ -17,7 +17,7 @@ skip() {
 dns=build/dns_ttl/release/dns_ttl
 pins=/sys/fs/bpf/dns_test
 
-# armed: how many BPF timers are armed; their callback is C's, or Rust's.
+# armed: how many BPF timers are armed. The pattern matches the callbacks of C and of Rust.
 armed() {
 	grep -cE 'bpf_timer_cb|9bpf_timer' /proc/timer_list || true
 }
@@ -42,12 +42,12 @@ none_loaded() { [ "$(loaded "$1")" = 0 ]; }
 nothing_left() {
 	within 10 none_armed
 	within 10 none_loaded prog
-	# The maps are freed by a work item, after grace periods: two seconds with all
-	# that the debug flavour checks, and more where the host has other work.
+	# A work item frees the maps after grace periods. This takes two seconds with all
+	# checks of the debug flavour, and more if the host has other work.
 	within 150 none_loaded map
 }
 
-# records MSECS: eight records that live for that long.
+# records MSECS: write eight records that live for that long.
 records() {
 	for i in $(seq 8); do
 		echo "host$i.example.org,192.0.2.$i,$1"
@@ -69,14 +69,14 @@ start_and_end() {
 	cat "$tmp/out"
 }
 
-# all_in_time: every record expired, and none more than 20 ms late.
+# all_in_time: check that every record expired, and none more than 20 ms late.
 all_in_time() {
 	"$dns" | tee "$tmp/out"
 	grep -q 'inserted 22, expired 22, evicted 0, cancelled 0, still pending 0' "$tmp/out" || exit
 	awk '$1 == "expired" { n++; if ($(NF - 1) > 20) late++ } END { exit !(n == 22 && !late) }' "$tmp/out"
 }
 
-# A busy host stops the guest's CPUs for longer than that, now and then.
+# There are three tries, because a busy host sometimes stops the guest's CPUs for longer.
 test_sample_prunes_in_time() {
 	all_in_time || all_in_time || all_in_time
 	nothing_left
@@ -104,7 +104,7 @@ test_killed_loader_leaves_nothing() {
 }
 
 test_pinned_timers_outlive_a_killed_loader() {
-	# Six seconds, or what is to a slow guest as six seconds: then they are still armed.
+	# Six seconds, or more in a slow guest, so that the timers are still armed then.
 	records $((LIMIT * 100))
 	start_and_end KILL --pin="$pins"
 	some_armed
@@ -142,7 +142,7 @@ run_case() {
 	return $((status != 0))
 }
 
-# What is left pinned by a case that fails is not for the next one to find.
+# Remove the pins that a failed case has left, so that the next case does not find them.
 cleanup() {
 	[ ! -d "$pins" ] || "$dns" --unpin="$pins" >/dev/null || true
 	rm -rf "$tmp"

@@ -24,15 +24,15 @@ lock() {
 }
 
 # kernel_tree: make build/linux, the pristine source with the series, and keep it
-# from changing until this process ends. Sets pristine, where the former is.
+# from changing until this process ends. Sets pristine to the path of that source.
 kernel_tree() {
 	lock kernel "$REPO/build"
 	pristine=$("$REPO/scripts/source")
 	"$REPO/scripts/enter" "$REPO/scripts/series" tree "$pristine" "$REPO/build/linux"
 }
 
-# mirror: the machine's own mirror if it is a Debian; else nothing, which
-# leaves the choice to mmdebstrap.
+# mirror: print $MIRROR, or the machine's own mirror if it is a Debian, or nothing,
+# which leaves the choice to mmdebstrap.
 mirror() {
 	local own=
 	if command -v apt-get >/dev/null; then
@@ -43,7 +43,7 @@ mirror() {
 	echo "${MIRROR:-$own}"
 }
 
-# apt_sources MIRROR SUITE: what packages of a Debian come from; the kernel source is a backport.
+# apt_sources MIRROR SUITE: print apt's sources of a Debian, with backports for the kernel source.
 apt_sources() {
 	local suite suites=("$2")
 	[ "$2" != trixie ] || suites+=(trixie-updates trixie-backports)
@@ -52,7 +52,7 @@ apt_sources() {
 	done
 }
 
-# install_host WHY PACKAGE...: the machine itself lacks something.
+# install_host WHY PACKAGE...: install packages that the machine itself lacks.
 install_host() {
 	local why=$1
 	shift
@@ -66,7 +66,7 @@ install_host() {
 	fi
 }
 
-# contents PATH...: the checksums of what is there in this repository, whoever owns it.
+# contents PATH...: print the checksums of files in this repository, even if another user owns it.
 contents() {
 	(
 		cd "$REPO"
@@ -77,8 +77,8 @@ contents() {
 	)
 }
 
-# build_crate WHAT DIR: build the crate in DIR, called WHAT, into build/ of the
-# directory's name; not if it was built from the same sources before.
+# build_crate WHAT DIR: build the crate in DIR into the directory of that name in build/, unless
+# it was built from the same sources before. Messages call it WHAT.
 build_crate() {
 	local dir=$REPO/$2 name=${2##*/} key
 	local out=$REPO/build/$name

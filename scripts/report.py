@@ -1,4 +1,4 @@
-"""What scripts/test has found, as one page for a browser."""
+"""The results of scripts/test, as one page for a browser."""
 import glob
 import html
 import os
@@ -24,7 +24,7 @@ def cell(text, kind=""):
 
 
 def consoles_of(run):
-    """The ends of them: some suites are run in parts, each in a VM of its own."""
+    """Yields the ends of a run's consoles: some suites run in parts, each in its own VM."""
     base = glob.escape(run.base)
     for path in glob.glob(f"{base}.console") + sorted(glob.glob(f"{base}-*.console")):
         with open(path, errors="backslashreplace") as file:
@@ -55,7 +55,7 @@ def details(run):
 
 
 def write(path, runs, release, total):
-    """Writes the page of the first of so many runs; the failures come first."""
+    """Writes the page of the runs until now, of a total number. The failures come first."""
     passed, failed, skipped = res.count([result for run in runs for result in run.results])
     worst_first = sorted(runs, key=lambda run: -res.count(run.results)[1])
     page = f"""<!DOCTYPE html>

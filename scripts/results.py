@@ -1,8 +1,8 @@
-"""What the suites of scripts/test print, read into one form.
+"""Reads what the suites of scripts/test print into one form.
 
 Every reader returns a list of Result, one for each test without subtests and
-one for each subtest, and adds a failure of its own, named (run), when what it
-reads is incomplete: a suite that broke never counts as zero failures.
+one for each subtest. It adds a failure named (run) if the output is incomplete,
+so that a suite that broke never counts as zero failures.
 """
 import json
 import re
@@ -19,10 +19,10 @@ class Result:
     status: str
     log: list = field(default_factory=list)
     known: str = ""     # why it fails with the C timers as well
-    note: str = ""      # what is to be said of a success
+    note: str = ""      # a remark about a success
 
 
-# What fails without being a test: that they run, and the guest that they run in.
+# Names of failures that are no tests: of a suite that did not run, and of its guest.
 RUN, VM = "(run)", "(vm)"
 
 
@@ -35,7 +35,7 @@ def is_broken(result):
 
 
 def exit_status(lines):
-    """The guest's command ends with a line that says how it ended."""
+    """Returns the status that is in the last line of the guest's command."""
     for line in reversed(lines):
         if match := EXIT.match(line):
             return int(match[1])
@@ -49,10 +49,10 @@ PROGS_STATUS = {"OK": PASS, "FAIL": FAIL, "SKIP": SKIP}
 
 
 def read_progs(text, expected, whole=False):
-    """test_progs' lines; its JSON report names nothing but the failures.
+    """Reads the lines of test_progs, because its JSON report names only the failures.
 
-    A log precedes the line of the test or subtest that it belongs to. With
-    whole, there is a result for each test with subtests, too.
+    A log precedes the line of its test or subtest. If whole is true, there is also a
+    result for each test with subtests.
     """
     results, subtests, log, tests = [], [], [], {}
     subtest_counts = {PASS: 0, FAIL: 0, SKIP: 0}
@@ -90,13 +90,13 @@ def read_progs(text, expected, whole=False):
     return results
 
 
-# "#0/p what it is about OK"; more may follow, and complaints without an end of line precede.
+# "#0/p what it is about OK". More may follow. Complaints without an end of line may precede it.
 VERIFIER_LINE = re.compile(r"#\d+/([pu]) (.*) (OK|FAIL|SKIP)\b")
 VERIFIER_SUMMARY = re.compile(r"Summary: (\d+) PASSED, (\d+) SKIPPED, (\d+) FAILED$")
 
 
 def read_verifier(text):
-    """test_verifier's lines; what it has to say of a failure follows."""
+    """Reads the lines of test_verifier. The log of a failure follows its line."""
     results, summary = [], None
     lines = text.splitlines()
     for line in lines:
@@ -118,7 +118,7 @@ KTAP_PLAN = re.compile(r"1\.\.(\d+)$")
 
 
 def read_ktap(text):
-    """Flat KTAP as guest-tests.sh prints it: the log of a test precedes its line."""
+    """Reads flat KTAP as guest-tests.sh prints it: the log of a test precedes its line."""
     results, log, plan = [], [], None
     lines = text.splitlines()
     for line in lines:
@@ -146,7 +146,7 @@ KUNIT_STATUS = {"PASS": PASS, "SKIP": SKIP}
 
 
 def read_kunit(report, output=""):
-    """The JSON report of kunit.py parse; output is what it said beside it."""
+    """Reads the JSON report of kunit.py parse. output is what else it printed."""
     try:
         root = json.loads(report)
         results = list(_kunit_cases(root, ""))
@@ -169,13 +169,13 @@ def _kunit_cases(group, prefix):
                      [f"kunit.py: {case['status']}"])
 
 
-# Where nothing was done, or no timer has fired, nothing was tried.
+# A run without operations, or in which no timer has fired, has tried nothing.
 FUZZ_SUMMARY = re.compile(r"[1-9]\d* operations in \d+ cases, \d+ s, [1-9]\d* firings, \d+ maps lost in use, "
                           r"\d+ times a CPU went offline, 0 differences$")
 
 
 def read_fuzz(text, name):
-    """The fuzzer says what it found, and at the end how much it has done."""
+    """Reads what the fuzzer found and, at the end, how much it has done."""
     lines = text.splitlines()
     summary = next((line for line in lines if FUZZ_SUMMARY.match(line)), "")
     if summary and exit_status(lines) == 0:
@@ -184,7 +184,7 @@ def read_fuzz(text, name):
 
 
 def read_expectations(text, cpus):
-    """Lines of "KIND[@CPUS] TEST REASON", as {kind: {test: reason}} for that many CPUs."""
+    """Reads lines of "KIND[@CPUS] TEST REASON" into {kind: {test: reason}} for that many CPUs."""
     expected = {"repeat": {}, "fails": {}, "pmu": {}}
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
@@ -196,14 +196,14 @@ def read_expectations(text, cpus):
 
 
 def apply_known(results, fails):
-    """A failure that stock C has as well stays in sight, as skipped with its reason."""
+    """Marks failures that the C timers have as well as skipped, with the reason."""
     for result in results:
         if result.status == FAIL and result.name in fails:
             result.status, result.known = SKIP, fails[result.name]
 
 
 def apply_repeat(results, again, repeat):
-    """The results of failed tests that were repeated count instead."""
+    """Replaces results of failed tests by the results of their repeats."""
     repeated = {result.name: result for result in again}
     for result in results:
         if result.status == FAIL and result.name in repeat:
@@ -238,7 +238,7 @@ def count(results):
 
 
 def unsteady(repeats):
-    """Rows of (test, {status: how often}) for those that did not end the same in all repeats."""
+    """Returns rows of (test, {status: how often}) for tests that did not end the same each time."""
     tally = {}
     for results in repeats:
         for result in results:
@@ -251,14 +251,14 @@ def unsteady(repeats):
 
 
 def compare(rust, c):
-    """Rows of (name, Rust's status, C's, whether Rust's is worse)."""
+    """Returns rows of (name, Rust's status, C's status, whether Rust is worse)."""
     rank = {"missing": 0, FAIL: 0, SKIP: 1, PASS: 2}
     ours = {result.name: result for result in rust}
     theirs = {result.name: result for result in c}
     rows = []
     for name in dict.fromkeys([*theirs, *ours]):
         pair = [side.get(name, Result(name, "missing")) for side in (ours, theirs)]
-        # What is known to fail now and then says nothing about the difference.
+        # A test that is known to fail sometimes says nothing about the difference.
         known = any(result.known for result in pair)
         shown = ["known" if result.known else result.status for result in pair]
         rows.append((name, *shown, not known and rank[pair[0].status] < rank[pair[1].status]))

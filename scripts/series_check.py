@@ -1,4 +1,4 @@
-"""Find what a maintainer would send back in the series as it is mailed.
+"""Find mistakes for which a maintainer would send back the series as it is mailed.
 
 Each complaint is a sentence that begins with the file and the line.
 """

@@ -1,4 +1,4 @@
-"""scripts/bench as a whole, with a VM that makes the figures up."""
+"""Tests scripts/bench as a whole, with a VM that invents the figures."""
 import json
 import os
 import shutil
@@ -8,8 +8,8 @@ import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Prints a figure for all that the command asks for, without the lines in which $DROP occurs. The
-# starts become $SLOWER times as many with each run.
+# Prints a figure for all that the command asks for, except for lines in which $DROP occurs. Each
+# run has $SLOWER times as many starts as the run before.
 VM = r"""#!/usr/bin/env python3
 import os, re, sys
 flavor = re.search("build/(rust|c)/", " ".join(sys.argv)).group(1)

@@ -1,4 +1,4 @@
-"""What scripts/pairs takes for an explanation of an atomic access."""
+"""Tests which comments scripts/pairs accepts as explanations of atomic accesses."""
 import pathlib
 import subprocess
 import sys

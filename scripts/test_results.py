@@ -174,7 +174,7 @@ class Sums(unittest.TestCase):
 
 
 class GuestTests(unittest.TestCase):
-    """The framework of guest-tests.sh, with cases of its own."""
+    """Tests the framework of guest-tests.sh, with its own cases."""
 
     def run_cases(self, cases):
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest-tests.sh")

@@ -1,4 +1,4 @@
-"""The checks of the series, and scripts/series as a whole with a small series."""
+"""Tests the checks of the series, and scripts/series as a whole with a small series."""
 import os
 import pathlib
 import shutil
@@ -51,7 +51,7 @@ class Message(unittest.TestCase):
         return list(series_check.check_message("a", mail.replace(old, new, 1), **kwargs))
 
     def check(self, line, complaint):
-        """LINE is a complaint, in the message of a patch and of the cover letter."""
+        """Checks the complaints about a LINE in the message of a patch and of the cover letter."""
         self.assertEqual(self.complaints("75 char", f"{line}\n75 char"), [f"a:10: {complaint}"])
         self.assertEqual(self.complaints("\nA (1)", f"{line}\n\nA (1)", COVER, cover=True), [f"a:5: {complaint}"])
 
@@ -114,7 +114,7 @@ class Context(unittest.TestCase):
         (self.dir / "a").write_text("\n" * 20)
 
     def complaints(self, *hunks):
-        """The complaints about patches of one hunk each, which is (start, lines)."""
+        """Returns the complaints about patches of one hunk each, which is (start, lines)."""
         lengths = series_check.Lengths(self.dir)
         return [complaint for start, lines in hunks
                 for complaint in series_check.check_diff("p", HUNK.format(start=start) + lines, lengths)]
@@ -160,7 +160,7 @@ class Context(unittest.TestCase):
 
 
 class Series(unittest.TestCase):
-    """scripts/series, in a repository with patches that add a file, change one, and do both."""
+    """Tests scripts/series in a repository whose patches add a file, change one, and do both."""
 
     ADDS = "Subject: a: add b\n\nWhy.\n\nFiles:\n kernel/b\n---\n"
     CHANGES = ("Subject: a: change a\n\nWhy.\n{}---\n"

@@ -1,4 +1,4 @@
-"""scripts/test as a whole, with a VM that only says what it is told to."""
+"""Tests scripts/test as a whole, with a VM that prints prepared output."""
 import json
 import os
 import shutil
@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Takes the console from a file as QEMU would write it.
+# Copies the console from a file, as QEMU would write it.
 VM = """#!/bin/sh
 case $* in *--icount*) FAKE=$FAKE/again ;; esac
 while [ "$1" != --console ]; do shift; done

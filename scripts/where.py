@@ -1,4 +1,4 @@
-"""What the scripts in Python ask the others."""
+"""How the scripts in Python call the others."""
 import os
 import subprocess
 import sys
