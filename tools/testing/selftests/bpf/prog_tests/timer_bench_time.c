@@ -116,33 +116,40 @@ static void report_lateness(struct timer_bench_time *skel, const char *name, int
 	}
 }
 
-static void test_lateness(void)
+/* Loads the programs, and lets a timer on each CPU tick on the grid, an hrtimer if @raw. */
+static struct timer_bench_time *tick_for_a_while(bool raw, int cpus)
 {
-	int cpu, cpus = MIN(get_nprocs(), RECORDERS);
-	struct timer_bench_time *skel;
-	bool raw = load_raw(RECORDERS);
+	struct timer_bench_time *skel = load_with(RECORDERS);
+	int cpu;
 
-	skel = load_with(RECORDERS);
 	if (!skel)
-		goto out;
+		return NULL;
 	skel->bss->period = GRID;
 	skel->bss->begin = (now(CLOCK_MONOTONIC) / GRID + 20) * GRID;
 	for (cpu = 0; cpu < cpus; cpu++)
-		run_for(skel, skel->progs.start_ticks, cpu, cpu, cpu + 1);
+		run_for(skel, raw ? skel->progs.start_raw_ticks : skel->progs.start_ticks, cpu,
+			cpu, cpu + 1);
 	sleep_until(skel->bss->begin + measured_nsecs());
+	return skel;
+}
+
+static void test_lateness(void)
+{
+	int cpus = MIN(get_nprocs(), RECORDERS);
+	struct timer_bench_time *skel;
+	bool raw = load_raw(RECORDERS);
+
+	skel = tick_for_a_while(false, cpus);
+	if (!skel)
+		goto out;
 	report_lateness(skel, who(), cpus);
 	timer_bench_time__destroy(skel);
 
 	if (!raw)
 		return;
-	skel = load_with(RECORDERS);
+	skel = tick_for_a_while(true, cpus);
 	if (!skel)
 		goto out;
-	skel->bss->period = GRID;
-	skel->bss->begin = (now(CLOCK_MONOTONIC) / GRID + 20) * GRID;
-	for (cpu = 0; cpu < cpus; cpu++)
-		run_for(skel, skel->progs.start_raw_ticks, cpu, cpu, cpu + 1);
-	sleep_until(skel->bss->begin + measured_nsecs());
 	run_for(skel, skel->progs.stop_raw_ticks, 0, 0, cpus);
 	ASSERT_OK(run(skel->progs.read_raw), "read_raw");
 	report_lateness(skel, "hrtimer", cpus);
