@@ -4,12 +4,12 @@
 //!
 //! - R1: `start_beside_free`
 //! - R2: `set_callback_beside_set_callback`
-//! - R3: `init_beside_the_end_of_the_last_user`
+//! - R3: `init_beside_last_close`
 //! - R4: `cancel_waits_for_the_callback`, `free_does_not_wait_for_the_callback`
 //! - R5: `direct_*`
 //! - H14: `cancel_with_interrupts_off_does_not_wait_for_the_callback`
 //! - Look, act, look again: `pinned_start_moves_a_timer_that_is_armed`,
-//!   `cancel_async_leaves_a_timer_alone_whose_callback_runs`
+//!   `cancel_async_changes_nothing_while_the_callback_runs`
 //! - The time of day: `wall_clock_*`
 
 use super::{
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_two_inits_wins() -> Result {
+    fn one_of_two_inits_succeeds() -> Result {
         with_element(|fixture, place| {
             for _ in 0..ROUNDS {
                 let theirs = Atomic::new(0);
@@ -267,7 +267,7 @@ mod tests {
 
     /// Whether the walk over the elements comes first or the init: no timer stays (R3).
     #[test]
-    fn init_beside_the_end_of_the_last_user() -> Result {
+    fn init_beside_last_close() -> Result {
         with_element(|fixture, place| {
             let mut delay: u32 = 0;
 
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn direct_cancel_takes_back_what_another_cpu_has_pending() -> Result {
+    fn direct_cancel_overrides_start_pending_on_another_cpu() -> Result {
         with_vehicle(|_, vehicle, place| {
             let cancel = |vehicle: Place| {
                 spin_until_set(vehicle.note(0));
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn direct_start_is_not_undone_by_what_another_cpu_has_pending() -> Result {
+    fn direct_start_overrides_cancel_pending_on_another_cpu() -> Result {
         with_vehicle(|_, vehicle, place| {
             let start = |vehicle: Place| {
                 spin_until_set(vehicle.note(0));
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn cancel_async_leaves_a_timer_alone_whose_callback_runs() -> Result {
+    fn cancel_async_changes_nothing_while_the_callback_runs() -> Result {
         with_vehicle(|_, _, place| {
             place.on_expiry(|place| {
                 hold(place);
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn wall_clock_timer_that_expired_beside_its_callback_can_be_moved() -> Result {
+    fn wall_clock_timer_that_expired_beside_its_callback_can_move() -> Result {
         with_wall_clock_timer(|_, place| {
             place.on_expiry(hold);
             run_there(place)?;

@@ -3,10 +3,10 @@
 //! Operations where nothing may be locked.
 //!
 //! - R5: all
-//! - R6: `death_with_an_operation_pending`
+//! - R6: `free_cancels_a_pending_start`
 //! - R7: `paused_drain_executes_operations_later`
 //! - H14: `cancel_with_interrupts_off_is_exact`,
-//!   `cancel_that_has_interrupted_the_callback_says_so`
+//!   `cancel_that_interrupted_the_callback_fails`
 
 use super::fixture::*;
 use crate::drain;
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn direct_operation_supersedes_a_deferred_one() -> Result {
+    fn direct_operation_overrides_a_deferred_one() -> Result {
         let (_fixture, place) = Fixture::with_timer()?;
 
         // The drain of this CPU runs when interrupts are on again. So on one CPU, the test can only
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn cancel_that_has_interrupted_the_callback_says_so() -> Result {
+    fn cancel_that_interrupted_the_callback_fails() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
 
         place.on_expiry(|place| {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn death_with_an_operation_pending() -> Result {
+    fn free_cancels_a_pending_start() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
 
         let result = with_irqs_off(|| {

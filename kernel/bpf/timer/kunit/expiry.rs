@@ -4,7 +4,7 @@
 //!
 //! - R1: `callback_can_free_its_own_timer`
 //! - R4: `callback_cannot_cancel_its_own_timer`, `callback_can_cancel_others`
-//! - H10: `callback_starts_no_timer_for_before_now`
+//! - H10: `callback_start_in_the_past_expires_now`
 //! - Look, act, look again: `timer_that_is_*`, `cancelled_timer_is_not_left_queued`
 
 use super::{
@@ -110,7 +110,7 @@ mod tests {
     /// The softirq expires all timers that are due by the time that it began. If a callback could
     /// start its timer for before that time, the softirq would not end (H10).
     #[test]
-    fn callback_starts_no_timer_for_before_now() -> Result {
+    fn callback_start_in_the_past_expires_now() -> Result {
         for clock in [MONOTONIC, BOOTTIME, REALTIME] {
             let fixture = Fixture::new()?;
             let place = fixture.element();

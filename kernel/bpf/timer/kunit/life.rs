@@ -2,10 +2,10 @@
 
 //! The death of a timer, with those who still have it.
 //!
-//! - R1: `expiry_of_a_dead_timer_calls_nothing`, `dead_timer_is_not_armed_for_long`
-//! - R6: `who_still_has_a_dead_timer_finds_it_dead`
-//! - H7: `init_that_fails_takes_its_own_timer_only`,
-//!   `init_takes_out_what_another_has_abandoned`
+//! - R1: `expiry_of_a_dead_timer_calls_nothing`, `start_of_a_dead_timer_disarms_it_again`
+//! - R6: `dead_timer_rejects_operations`
+//! - H7: `failed_init_removes_only_its_own_timer`,
+//!   `init_replaces_an_abandoned_timer`
 
 use super::fixture::*;
 
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operations_on_a_dying_timer_find_it_gone() -> Result {
+    fn dying_timer_rejects_operations() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
 
         let results = with_irqs_off(|| {
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn who_still_has_a_dead_timer_finds_it_dead() -> Result {
+    fn dead_timer_rejects_operations() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
         let start = Start::new(MSEC, 0)?;
         let _reader = rcu::read_lock();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn dead_timer_is_not_armed_for_long() -> Result {
+    fn start_of_a_dead_timer_disarms_it_again() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
         let reader = rcu::read_lock();
         let timer = place.inner()?;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn init_that_fails_takes_its_own_timer_only() -> Result {
+    fn failed_init_removes_only_its_own_timer() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
         let _reader = rcu::read_lock();
         let old = place.inner()?;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn init_takes_out_what_another_has_abandoned() -> Result {
+    fn init_replaces_an_abandoned_timer() -> Result {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn program_does_not_wait_for_the_drain() -> Result {
+    fn free_drops_the_program_before_the_drain() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
 
         let refs = with_irqs_off(|| {

@@ -2,7 +2,7 @@
 
 //! The results and effects of the operations, one at a time.
 //!
-//! - R2: `set_callback_holds_the_program`, `program_that_is_going_away_is_not_taken`
+//! - R2: `set_callback_holds_the_program`, `set_callback_rejects_a_program_being_unloaded`
 //! - R3: `init_needs_a_user_reference`
 //! - H7: `init_needs_an_element_that_is_in_the_map`, `deleted_element_*`
 
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn deleted_element_of_a_resizable_hash_has_a_timer_without_effect() -> Result {
+    fn timer_in_deleted_rhash_element_has_no_effect() -> Result {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn deleted_element_without_user_references_takes_no_callback() -> Result {
+    fn deleted_element_rejects_callback_without_user() -> Result {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn program_that_is_going_away_is_not_taken() -> Result {
+    fn set_callback_rejects_a_program_being_unloaded() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
 
         fixture.set_prog_refs(1, 0);

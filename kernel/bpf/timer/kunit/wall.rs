@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wall_clock_timer_counts_its_last_start_alone() -> Result {
+    fn wall_clock_timer_obeys_its_last_start() -> Result {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn wall_clock_timer_changes_its_base_while_it_runs() -> Result {
+    fn wall_clock_timer_changes_base_in_its_callback() -> Result {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn wall_clock_start_while_it_runs_gives_way_to_the_next() -> Result {
+    fn wall_clock_start_in_callback_yields_to_the_next() -> Result {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
