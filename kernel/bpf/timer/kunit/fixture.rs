@@ -75,6 +75,8 @@ pub(super) struct Fixture {
     ops: Opaque<bindings::bpf_map_ops>,
     progs: [Opaque<bindings::bpf_prog>; 2],
     auxs: [Opaque<bindings::bpf_prog_aux>; 2],
+    /// The result of the init in [`has_element_too_late`].
+    second_init: Atomic<u64>,
 }
 
 static_assert!(core::mem::offset_of!(Fixture, array_values) == size_of::<bindings::bpf_array>());
@@ -115,9 +117,9 @@ unsafe extern "C" fn has_element_too_late(
     if let Ok(timer) = place.inner() {
         warn_unless(timer.word.abandon());
     }
-    place
-        .note(0)
-        .store(fixture.init(place, MONOTONIC) as i64, Relaxed);
+    fixture
+        .second_init
+        .store(fixture.init(place, MONOTONIC), Relaxed);
     false
 }
 
@@ -139,6 +141,8 @@ impl Fixture {
                 ops: Opaque::zeroed(),
                 progs: [Opaque::zeroed(), Opaque::zeroed()],
                 auxs: [Opaque::zeroed(), Opaque::zeroed()],
+                // No init returns this.
+                second_init: Atomic::new(1),
             },
             GFP_KERNEL,
         )?;
@@ -219,6 +223,11 @@ impl Fixture {
     /// Makes the element look deleted until an init has seen that; see [`has_element_too_late`].
     pub(super) fn delete_element_for_a_moment(&self) {
         self.set_has_value(has_element_too_late);
+    }
+
+    /// Returns what the init in [`has_element_too_late`] has returned.
+    pub(super) fn result_of_second_init(&self) -> u64 {
+        self.second_init.load(Relaxed)
     }
 
     pub(super) fn set_user_refs(&self, refs: i64) {

@@ -20,10 +20,7 @@ use crate::{
 use kernel::{
     error::code,
     prelude::*,
-    sync::{
-        atomic::ordering::Relaxed,
-        rcu, //
-    },
+    sync::rcu,
     time::hrtimer::soft::{
         SoftHrTimer,
         StartMode,
@@ -136,7 +133,7 @@ mod tests {
         fixture.delete_element_for_a_moment();
         assert_eq!(fixture.init(place, MONOTONIC), errno(code::ENOENT));
         // The second init has made a timer, and this one can be used.
-        assert_eq!(place.note(0).load(Relaxed), 0);
+        assert_eq!(fixture.result_of_second_init(), 0);
         assert_eq!(fixture.init(place, MONOTONIC), errno(code::EBUSY));
         assert_eq!(fixture.set_callback(place, 0), 0);
         assert_eq!(place.start(MSEC, 0), 0);
