@@ -14,7 +14,10 @@ use crate::drain;
 use kernel::{
     error::code,
     prelude::*,
-    sync::atomic::ordering::Relaxed, //
+    sync::atomic::{
+        ordering::Relaxed,
+        Atomic, //
+    },
 };
 
 #[kunit_tests(bpf_timer_deferred)]
@@ -101,13 +104,12 @@ mod tests {
     fn cancel_that_interrupted_the_callback_fails() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
 
-        place.on_expiry(|place| {
-            let result = with_irqs_off(|| place.cancel());
-            place.note(0).store(result as i64, Relaxed);
-        });
-        assert_eq!(place.start(MSEC, 0), 0);
-        assert_eq!(place.wait_for(1), 1);
-        assert_eq!(place.note(0).load(Relaxed) as u64, errno(code::EDEADLK));
+        let cancelled = Atomic::new(0);
+        let script = || cancelled.store(with_irqs_off(|| place.cancel()), Relaxed);
+
+        let results = place.with_script(&script, || (place.start(MSEC, 0), place.wait_for(1)));
+        assert_eq!(results, (0, 1));
+        assert_eq!(cancelled.load(Relaxed), errno(code::EDEADLK));
         // The cancellation has dropped nothing.
         assert_eq!(fixture.prog_refs(0), 2);
         Ok(())

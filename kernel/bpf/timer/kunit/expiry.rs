@@ -7,10 +7,7 @@
 //! - H10: `callback_start_in_the_past_expires_now`
 //! - Look, act, look again: `timer_that_is_*`, `cancelled_timer_is_not_left_queued`
 
-use super::{
-    fixture::*,
-    place::*, //
-};
+use super::fixture::*;
 
 use kernel::{
     bindings,
@@ -21,7 +18,10 @@ use kernel::{
     error::code,
     prelude::*,
     sync::{
-        atomic::ordering::Relaxed,
+        atomic::{
+            ordering::Relaxed,
+            Atomic, //
+        },
         rcu, //
     },
     time::{
@@ -95,15 +95,17 @@ mod tests {
     fn callback_can_start_its_own_timer() -> Result {
         let (_fixture, place) = Fixture::with_timer()?;
 
-        place.note(0).store(4, Relaxed);
-        place.on_expiry(|place| {
-            if place.note(0).fetch_sub(1, Relaxed) > 0 {
+        let starts_left = Atomic::new(4i32);
+        let script = || {
+            if starts_left.fetch_sub(1, Relaxed) > 0 {
                 place.start(MSEC, 0);
             }
+        };
+
+        let results = place.with_script(&script, || {
+            (place.start(MSEC, 0), place.wait_for(5), place.settle())
         });
-        assert_eq!(place.start(MSEC, 0), 0);
-        assert_eq!(place.wait_for(5), 5);
-        assert_eq!(place.settle(), 5);
+        assert_eq!(results, (0, 5, 5));
         Ok(())
     }
 
@@ -114,12 +116,11 @@ mod tests {
         for clock in [MONOTONIC, BOOTTIME, REALTIME] {
             let fixture = Fixture::new()?;
             let place = fixture.element();
-
-            fixture.prepare(place, clock);
-            // Notes: 0 how many starts there have been, 1 how many of them were for before now.
-            place.on_expiry(|place| {
+            let starts = Atomic::new(0i32);
+            let starts_before_now = Atomic::new(0i32);
+            let script = || {
                 let begin = Monotonic::ktime_get();
-                match place.note(0).fetch_add(1, Relaxed) {
+                match starts.fetch_add(1, Relaxed) {
                     0 => place.start(1, ABSOLUTE),
                     // The drain arms the timer, in an interrupt on top of the expiry.
                     1 => with_irqs_off(|| place.start(0, ABSOLUTE)),
@@ -128,13 +129,16 @@ mod tests {
                 let wanted = place.inner().map(|timer| timer.word.load().wanted());
 
                 if wanted.is_ok_and(|time| time.is_none_or(|time| time.nsecs() < begin)) {
-                    place.note(1).fetch_add(1, Relaxed);
+                    starts_before_now.fetch_add(1, Relaxed);
                 }
+            };
+
+            fixture.prepare(place, clock);
+            let results = place.with_script(&script, || {
+                (place.start(MSEC, 0), place.wait_for(3), place.settle())
             });
-            assert_eq!(place.start(MSEC, 0), 0);
-            assert_eq!(place.wait_for(3), 3);
-            assert_eq!(place.settle(), 3);
-            assert_eq!(place.note(1).load(Relaxed), 0);
+            assert_eq!(results, (0, 3, 3));
+            assert_eq!(starts_before_now.load(Relaxed), 0);
             assert_eq!(place.cancel(), 1);
         }
         Ok(())
@@ -206,14 +210,17 @@ mod tests {
     fn callback_cannot_cancel_its_own_timer() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
 
-        place.on_expiry(|place| {
-            place.note(0).store(place.cancel() as i64, Relaxed);
-            place.note(1).store(place.try_cancel().into(), Relaxed);
-        });
-        assert_eq!(place.start(MSEC, 0), 0);
-        assert_eq!(place.wait_for(1), 1);
-        assert_eq!(place.note(0).load(Relaxed) as u64, errno(code::EDEADLK));
-        assert_eq!(place.note(1).load(Relaxed), -1);
+        let cancelled = Atomic::new(0);
+        let try_cancelled = Atomic::new(0);
+        let script = || {
+            cancelled.store(place.cancel(), Relaxed);
+            try_cancelled.store(place.try_cancel(), Relaxed);
+        };
+
+        let results = place.with_script(&script, || (place.start(MSEC, 0), place.wait_for(1)));
+        assert_eq!(results, (0, 1));
+        assert_eq!(cancelled.load(Relaxed), errno(code::EDEADLK));
+        assert_eq!(try_cancelled.load(Relaxed), -1);
         // The cancellation has dropped nothing.
         assert_eq!(fixture.prog_refs(0), 2);
         Ok(())
@@ -228,22 +235,21 @@ mod tests {
         for place in [place, other, idle] {
             fixture.prepare(place, MONOTONIC);
         }
-        place.on_expiry(|place| {
-            // The elements of an array follow each other.
-            let other = Place(place.0.wrapping_add(1));
-            let idle = Place(place.0.wrapping_add(2));
+        let other_cancelled = Atomic::new(0);
+        let idle_cancelled = Atomic::new(0);
+        let script = || {
+            other_cancelled.store(other.cancel(), Relaxed);
+            idle_cancelled.store(idle.cancel(), Relaxed);
+        };
 
-            place.note(0).store(other.cancel() as i64, Relaxed);
-            place.note(1).store(idle.cancel() as i64, Relaxed);
-        });
         assert_eq!(other.start(LATER, 0), 0);
-        // Twice, so that what the first wait made known must be gone.
-        for armed in [1, 0] {
-            let runs = place.runs();
-            assert_eq!(place.start(MSEC, 0), 0);
-            assert_eq!(place.wait_for(runs + 1), runs + 1);
-            assert_eq!(place.note(0).load(Relaxed), armed);
-            assert_eq!(place.note(1).load(Relaxed), 0);
+        // The second time shows that the first wait has withdrawn what it had published.
+        for (runs, armed) in [(1, 1), (2, 0)] {
+            let results =
+                place.with_script(&script, || (place.start(MSEC, 0), place.wait_for(runs)));
+            assert_eq!(results, (0, runs));
+            assert_eq!(other_cancelled.load(Relaxed), armed);
+            assert_eq!(idle_cancelled.load(Relaxed), 0);
         }
         assert_eq!(other.settle(), 0);
         Ok(())
@@ -264,9 +270,10 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place, MONOTONIC);
-        place.on_expiry(Place::free);
-        assert_eq!(place.start(MSEC, 0), 0);
-        assert_eq!(place.wait_for(1), 1);
+        let results = place.with_script(&|| place.free(), || {
+            (place.start(MSEC, 0), place.wait_for(1))
+        });
+        assert_eq!(results, (0, 1));
         assert!(place.is_empty());
         assert_eq!(place.settle(), 1);
         assert_eq!(fixture.prog_refs(0), 1);

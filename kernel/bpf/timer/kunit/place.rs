@@ -14,6 +14,8 @@ use crate::{
     timer::TimerPtr, //
 };
 
+use core::ptr;
+
 use kernel::{
     bindings,
     ffi::c_void,
@@ -40,7 +42,15 @@ use kernel::{
     },
 };
 
+/// What the callback calls for a test. It runs in a softirq, on any CPU.
+type Script<'a> = &'a (dyn Fn() + Sync);
+
 /// The value of an element, with the timer and what its callback leaves for the test.
+///
+/// # Invariants
+///
+/// `script` is null, or points at a script that is valid until a grace period has passed after
+/// `script` has changed.
 #[repr(C)]
 pub(super) struct Value {
     runs: Atomic<i64>,
@@ -49,21 +59,37 @@ pub(super) struct Value {
     pub(super) key: Atomic<i64>,
     pub(super) map: Atomic<i64>,
     pub(super) cpu: Atomic<i64>,
+    script: Atomic<*mut Script<'static>>,
     /// For what [`Place::on_expiry`] and the test tell each other.
     pub(super) notes: [Atomic<i64>; 4],
-    script: fn(Place),
+    function: fn(Place),
 }
 
 impl Value {
     pub(super) fn new() -> Self {
+        // INVARIANT: `script` is null.
         Self {
             runs: Atomic::new(0),
             timer: [0; 2],
             key: Atomic::new(-1),
             map: Atomic::new(0),
             cpu: Atomic::new(-1),
+            script: Atomic::new(ptr::null_mut()),
             notes: [const { Atomic::new(0) }; 4],
-            script: |_| (),
+            function: |_| (),
+        }
+    }
+
+    /// Calls the script, if there is one.
+    fn call_script(&self) {
+        let _reader = rcu::read_lock();
+        // Acquire: the script sees its captured variables as they were when it was set. Pairs with
+        // the store of the script in `with_script()`.
+        let script = self.script.load(Acquire);
+
+        if !script.is_null() {
+            // SAFETY: By the type invariant, as the grace period cannot pass before `_reader` ends.
+            unsafe { (*script)() };
         }
     }
 }
@@ -88,10 +114,35 @@ impl Place {
         unsafe { &raw mut (*self.0).timer }.cast()
     }
 
-    /// Has the callback call `script`; only while the timer is not started.
-    pub(super) fn on_expiry(self, script: fn(Place)) {
+    /// Has the callback call `function`; only while the timer is not started.
+    pub(super) fn on_expiry(self, function: fn(Place)) {
         // SAFETY: As above; it is read by the callback alone.
-        unsafe { (&raw mut (*self.0).script).write(script) };
+        unsafe { (&raw mut (*self.0).function).write(function) };
+    }
+
+    /// Calls `test`. Until `test` returns, the callback calls `script`.
+    ///
+    /// `script` can capture variables of the caller: this returns after the last call of `script`
+    /// has ended. It waits for a grace period, so it must not be called in a read-side section.
+    ///
+    /// Neither `script` nor `test` may use KUnit's assertions. An assertion that fails ends the
+    /// task, and frees its stack, while the callback can still call `script`. So `test` returns
+    /// what its caller asserts.
+    pub(super) fn with_script<R>(self, script: Script<'_>, test: impl FnOnce() -> R) -> R {
+        let installed = &self.value().script;
+
+        // CAST: Only the lifetime differs. The type invariant of `Value` says how long it is.
+        // Release: pairs with the load in `call_script()`.
+        // INVARIANT: `script` is valid until this returns. Before that, `installed` changes and a
+        // grace period passes.
+        installed.store(ptr::from_ref(&script).cast_mut().cast(), Release);
+        let result = test();
+
+        // Relaxed: the grace period orders this.
+        // INVARIANT: `installed` is null.
+        installed.store(ptr::null_mut(), Relaxed);
+        rcu::synchronize_rcu();
+        result
     }
 
     /// Returns the slot, for as long as the caller is in the read-side section that it is in.
@@ -164,6 +215,8 @@ impl Place {
     }
 
     pub(super) fn runs(self) -> i64 {
+        // Acquire: the caller sees what these runs have stored. Pairs with the additions in
+        // `callback()` and `other_callback()`.
         self.value().runs.load(Acquire)
     }
 
@@ -237,7 +290,9 @@ pub(super) unsafe extern "C" fn callback(
     // SAFETY: Callable in any context.
     let cpu = unsafe { bindings::raw_smp_processor_id() };
     value.cpu.store(cpu.into(), Relaxed);
-    (value.script)(place);
+    (value.function)(place);
+    value.call_script();
+    // Release: pairs with the load in `runs()`.
     value.runs.fetch_add(1, Release);
     0
 }
@@ -254,9 +309,9 @@ pub(super) unsafe extern "C" fn other_callback(
     _r4: u64,
     _r5: u64,
 ) -> u64 {
-    Place(value as *mut Value)
-        .value()
-        .runs
-        .fetch_add(100, Release);
+    let place = Place(value as *mut Value);
+
+    // Release: pairs with the load in `runs()`.
+    place.value().runs.fetch_add(100, Release);
     0
 }

@@ -10,7 +10,10 @@ use super::{
 use kernel::{
     error::code,
     prelude::*,
-    sync::atomic::ordering::Relaxed, //
+    sync::atomic::{
+        ordering::Relaxed,
+        Atomic, //
+    },
 };
 
 #[kunit_tests(bpf_timer_wall)]
@@ -40,22 +43,26 @@ mod tests {
         let fixture = Fixture::new()?;
         let place = fixture.element();
 
-        place.note(0).store(4, Relaxed);
-        place.on_expiry(|place| {
-            place.note(1).store(place.cancel() as i64, Relaxed);
-            place.note(2).store(place.try_cancel().into(), Relaxed);
-            if place.note(0).fetch_sub(1, Relaxed) > 0 {
-                // The first of two starts is put off by the second.
+        let starts_left = Atomic::new(4i32);
+        let cancelled = Atomic::new(0);
+        let try_cancelled = Atomic::new(0);
+        let script = || {
+            cancelled.store(place.cancel(), Relaxed);
+            try_cancelled.store(place.try_cancel(), Relaxed);
+            if starts_left.fetch_sub(1, Relaxed) > 0 {
+                // The second of two starts puts off the first.
                 place.start(MSEC, 0);
                 place.start(soon(), ABSOLUTE);
             }
-        });
+        };
+
         fixture.prepare(place, REALTIME);
-        assert_eq!(place.start(MSEC, 0), 0);
-        assert_eq!(place.wait_for(5), 5);
-        assert_eq!(place.settle(), 5);
-        assert_eq!(place.note(1).load(Relaxed) as u64, errno(code::EDEADLK));
-        assert_eq!(place.note(2).load(Relaxed), -1);
+        let results = place.with_script(&script, || {
+            (place.start(MSEC, 0), place.wait_for(5), place.settle())
+        });
+        assert_eq!(results, (0, 5, 5));
+        assert_eq!(cancelled.load(Relaxed), errno(code::EDEADLK));
+        assert_eq!(try_cancelled.load(Relaxed), -1);
         // A start that another start has replaced does not count.
         assert_eq!(place.try_cancel(), 0);
         assert_eq!(place.start(LATER, 0), 0);
@@ -69,23 +76,29 @@ mod tests {
         let place = fixture.element();
 
         fixture.prepare(place, REALTIME);
-        // The first start of each two is for soon, and on the base that expires.
-        place.on_expiry(|place| {
+        // The first start in each of these callbacks is for soon, and on the base that expires.
+        let start_relative_first = || {
             place.start(0, 0);
             place.start(i64::MAX as u64, ABSOLUTE);
+        };
+        let results = place.with_script(&start_relative_first, || {
+            (place.start(MSEC, 0), place.wait_for(1), place.settle())
         });
-        assert_eq!(place.start(MSEC, 0), 0);
-        assert_eq!(place.wait_for(1), 1);
-        assert_eq!(place.settle(), 1);
+        assert_eq!(results, (0, 1, 1));
         assert_eq!(place.try_cancel(), 1);
 
-        place.on_expiry(|place| {
+        let start_absolute_first = || {
             place.start(soon(), ABSOLUTE);
             place.start(LATER, 0);
+        };
+        let results = place.with_script(&start_absolute_first, || {
+            (
+                place.start(soon(), ABSOLUTE),
+                place.wait_for(2),
+                place.settle(),
+            )
         });
-        assert_eq!(place.start(soon(), ABSOLUTE), 0);
-        assert_eq!(place.wait_for(2), 2);
-        assert_eq!(place.settle(), 2);
+        assert_eq!(results, (0, 2, 2));
         assert_eq!(place.try_cancel(), 1);
         Ok(())
     }
