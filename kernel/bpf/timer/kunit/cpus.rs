@@ -116,34 +116,62 @@ fn expect_ran_on(place: Place, cpu: u32) -> Result {
     expect(ran_on == i64::from(cpu), c"it fires where it was started")
 }
 
-/// Has the callback of `vehicle` call `script` on the other CPU, while interrupts are off on this
-/// one and `before`, an operation that is left to the drain, was called.
-fn direct_after_deferred(vehicle: Place, script: fn(Place), before: impl FnOnce()) -> Result {
-    vehicle.on_expiry(script);
-    start_there(vehicle, 20 * MSEC, 0)?;
-    let overtaken = with_irqs_off(|| {
-        before();
-        vehicle.note(0).store(1, Release);
-        spin_until_set(vehicle.note(1))
-    });
-    expect(overtaken, c"the other CPU was in time")
+/// Calls `deferred` with interrupts off, so that its operation is left to the drain. Before the
+/// drain can run, the callback of `vehicle` calls `direct` on the other CPU.
+fn direct_after_deferred(
+    vehicle: Place,
+    direct: impl Fn() + Sync,
+    deferred: impl FnOnce(),
+) -> Result {
+    let is_deferred = Atomic::new(false);
+    let is_overtaken = Atomic::new(false);
+    let script = || {
+        spin_until_set(&is_deferred);
+        direct();
+        set(&is_overtaken);
+    };
+
+    vehicle.with_script(&script, || {
+        start_there(vehicle, 20 * MSEC, 0)?;
+        let in_time = with_irqs_off(|| {
+            deferred();
+            set(&is_deferred);
+            spin_until_set(&is_overtaken)
+        });
+        expect(in_time, c"the other CPU was in time")
+    })
 }
 
-/// The timer that the callback of a vehicle is about, which is the next in the array.
-fn passenger(vehicle: Place) -> Place {
-    Place(vehicle.0.wrapping_add(1))
+/// Holds up a callback until the test lets it go on.
+struct Gate {
+    is_reached: Atomic<bool>,
+    is_open: Atomic<bool>,
 }
 
-/// Has the callback run on the other CPU; it sets note 0 to say so.
-fn run_there(place: Place) -> Result {
+impl Gate {
+    fn new() -> Self {
+        Self {
+            is_reached: Atomic::new(false),
+            is_open: Atomic::new(false),
+        }
+    }
+
+    /// Waits, in the callback, until the gate is open.
+    fn pass(&self) {
+        set(&self.is_reached);
+        spin_until_set(&self.is_open);
+    }
+
+    /// Lets the callback go on.
+    fn open(&self) {
+        set(&self.is_open);
+    }
+}
+
+/// Runs the callback on the other CPU, up to `gate`.
+fn run_there(place: Place, gate: &Gate) -> Result {
     start_there(place, MSEC, 0)?;
-    expect(spin_until_set(place.note(0)), c"the callback runs")
-}
-
-/// A callback that says that it is there, in note 0, and waits for note 1.
-fn hold(place: Place) {
-    place.note(0).store(1, Release);
-    spin_until_set(place.note(1));
+    expect(spin_until_set(&gate.is_reached), c"the callback runs")
 }
 
 /// Runs `test` on CPU 0, with an element that has no timer.
@@ -163,6 +191,8 @@ fn with_wall_clock_timer(test: impl Fn(&Fixture, Place) -> Result + Sync) -> Res
     })
 }
 
+/// Runs `test` on CPU 0, with two timers. The callback of the first, the vehicle, can bring an
+/// operation on the second to the other CPU.
 fn with_vehicle(test: impl Fn(&Fixture, Place, Place) -> Result + Sync) -> Result {
     with_two_cpus(|| {
         let fixture = Fixture::new()?;
@@ -183,22 +213,21 @@ mod tests {
     #[test]
     fn pinned_start_of_an_idle_cpu_fires_there() -> Result {
         with_vehicle(|fixture, vehicle, place| {
-            vehicle.on_expiry(|vehicle| {
-                let [nsecs, flags] = [2, 3].map(|i| vehicle.note(i).load(Relaxed) as u64);
-
-                passenger(vehicle).start(nsecs, flags);
-            });
-            place.on_expiry(|place| place.note(0).store(1, Release));
             for clock in [ClockId::Monotonic, ClockId::BootTime, ClockId::RealTime] {
                 for flags in [PINNED, PINNED | ABSOLUTE] {
                     place.free();
                     fixture.prepare(place, clock as u64);
-                    place.note(0).store(0, Relaxed);
                     let from = if flags == PINNED { 0 } else { clock.now() };
-                    vehicle.note(2).store(from + 100 * MSEC as i64, Relaxed);
-                    vehicle.note(3).store(flags as i64, Relaxed);
-                    start_there(vehicle, 20 * MSEC, 0)?;
-                    expect(spin_until_set(place.note(0)), c"it fires")?;
+                    let start = || {
+                        place.start(from as u64 + 100 * MSEC, flags);
+                    };
+                    let runs = place.runs();
+
+                    vehicle.with_script(&start, || {
+                        start_there(vehicle, 20 * MSEC, 0)?;
+                        // Sleeping would make this CPU idle, too.
+                        expect(spin_until(|| place.runs() > runs), c"it fires")
+                    })?;
                     expect_ran_on(place, THERE)?;
                 }
             }
@@ -253,10 +282,10 @@ mod tests {
             for _ in 0..ROUNDS {
                 let theirs = Atomic::new(0);
                 let mut ours = 0;
-                let init = || theirs.store(fixture.init(place, MONOTONIC) as i64, Relaxed);
+                let init = || theirs.store(fixture.init(place, MONOTONIC), Relaxed);
 
                 beside(THERE, &init, || ours = fixture.init(place, MONOTONIC))?;
-                let mut results = [ours, theirs.load(Relaxed) as u64];
+                let mut results = [ours, theirs.load(Relaxed)];
                 results.sort_unstable();
                 expect(results == [0, errno(code::EBUSY)], c"one finds the other's")?;
                 place.free();
@@ -272,9 +301,9 @@ mod tests {
             let mut delay: u32 = 0;
 
             for _ in 0..ROUNDS {
-                let ready = Atomic::new(0);
+                let ready = Atomic::new(false);
                 let release = || {
-                    ready.store(1, Release);
+                    set(&ready);
                     for _ in 0..delay {
                         cpu_relax();
                     }
@@ -349,18 +378,14 @@ mod tests {
     #[test]
     fn direct_cancel_overrides_start_pending_on_another_cpu() -> Result {
         with_vehicle(|_, vehicle, place| {
-            let cancel = |vehicle: Place| {
-                spin_until_set(vehicle.note(0));
-                let result = passenger(vehicle).try_cancel();
-                vehicle.note(2).store(result.into(), Relaxed);
-                vehicle.note(1).store(1, Release);
-            };
+            let cancelled = Atomic::new(0);
+            let cancel = || cancelled.store(place.try_cancel(), Relaxed);
 
             direct_after_deferred(vehicle, cancel, || {
                 place.start(LATER, 0);
             })?;
             expect(
-                vehicle.note(2).load(Acquire) == 1,
+                cancelled.load(Relaxed) == 1,
                 c"what is pending counts as armed",
             )?;
             expect(place.try_cancel() == 0, c"the older start is not done")
@@ -370,10 +395,8 @@ mod tests {
     #[test]
     fn direct_start_overrides_cancel_pending_on_another_cpu() -> Result {
         with_vehicle(|_, vehicle, place| {
-            let start = |vehicle: Place| {
-                spin_until_set(vehicle.note(0));
-                passenger(vehicle).start(LATER, 0);
-                vehicle.note(1).store(1, Release);
+            let start = || {
+                place.start(LATER, 0);
             };
 
             direct_after_deferred(vehicle, start, || {
@@ -386,129 +409,157 @@ mod tests {
     #[test]
     fn cancel_async_changes_nothing_while_the_callback_runs() -> Result {
         with_vehicle(|_, _, place| {
-            place.on_expiry(|place| {
-                hold(place);
-                place.note(2).store(place.try_cancel().into(), Relaxed);
-                place.note(3).store(1, Release);
-            });
-            run_there(place)?;
-            let overtaken = with_irqs_off(|| {
-                place.start(LATER, 0);
-                place.note(1).store(1, Release);
-                spin_until_set(place.note(3))
-            });
-            expect(overtaken, c"the other CPU was in time")?;
-            expect(place.note(2).load(Relaxed) == -1, c"it is said to run")?;
-            expect(place.wait_for(1) == 1, c"it ends")?;
-            expect(place.cancel() == 1, c"and is armed")
+            let gate = Gate::new();
+            let cancelled = Atomic::new(0);
+            let has_cancelled = Atomic::new(false);
+            let script = || {
+                gate.pass();
+                cancelled.store(place.try_cancel(), Relaxed);
+                set(&has_cancelled);
+            };
+
+            place.with_script(&script, || {
+                run_there(place, &gate)?;
+                let in_time = with_irqs_off(|| {
+                    place.start(LATER, 0);
+                    gate.open();
+                    spin_until_set(&has_cancelled)
+                });
+                expect(in_time, c"the other CPU was in time")?;
+                expect(cancelled.load(Relaxed) == -1, c"it is said to run")?;
+                expect(place.wait_for(1) == 1, c"it ends")?;
+                expect(place.cancel() == 1, c"and is armed")
+            })
         })
     }
 
     #[test]
     fn cancel_with_interrupts_off_does_not_wait_for_the_callback() -> Result {
         with_vehicle(|fixture, _, place| {
-            place.on_expiry(hold);
-            run_there(place)?;
-            place.start(LATER, 0);
-            let result = with_irqs_off(|| place.cancel());
-            expect(result == errno(code::EBUSY), c"it runs")?;
-            expect(fixture.prog_refs(0) == 2, c"the callback is dropped")?;
-            place.note(1).store(1, Release);
-            expect(place.cancel() == 0, c"and the start is taken back")
+            let gate = Gate::new();
+
+            place.with_script(&|| gate.pass(), || {
+                run_there(place, &gate)?;
+                place.start(LATER, 0);
+                let result = with_irqs_off(|| place.cancel());
+                expect(result == errno(code::EBUSY), c"it runs")?;
+                expect(fixture.prog_refs(0) == 2, c"the callback is dropped")?;
+                gate.open();
+                expect(place.cancel() == 0, c"and the start is taken back")
+            })
         })
     }
 
     #[test]
     fn cancel_waits_for_the_callback() -> Result {
         with_vehicle(|fixture, _, place| {
-            place.on_expiry(|place| {
-                hold(place);
+            let gate = Gate::new();
+            let has_ended = Atomic::new(false);
+            let script = || {
+                gate.pass();
                 udelay(Delta::from_millis(2));
-                place.note(2).store(1, Release);
-            });
-            run_there(place)?;
-            expect(place.try_cancel() == -1, c"it is said to run")?;
-            place.note(1).store(1, Release);
-            expect(place.cancel() == 0, c"it is not armed")?;
-            expect(place.note(2).load(Acquire) == 1, c"the callback is through")?;
-            expect(
-                fixture.prog_refs(0) == 2,
-                c"only the other timer's program is held",
-            )
+                // Release: pairs with the load after the cancellation.
+                has_ended.store(true, Release);
+            };
+
+            place.with_script(&script, || {
+                run_there(place, &gate)?;
+                expect(place.try_cancel() == -1, c"it is said to run")?;
+                gate.open();
+                expect(place.cancel() == 0, c"it is not armed")?;
+                // Acquire: pairs with the store in the callback.
+                expect(has_ended.load(Acquire), c"the callback has ended")?;
+                expect(
+                    fixture.prog_refs(0) == 2,
+                    c"only the other timer's program is held",
+                )
+            })
         })
     }
 
     #[test]
     fn free_does_not_wait_for_the_callback() -> Result {
         with_vehicle(|_, _, place| {
-            place.on_expiry(hold);
-            run_there(place)?;
-            place.free();
-            expect(place.runs() == 0, c"it still does")?;
-            place.note(1).store(1, Release);
-            expect(place.wait_for(1) == 1, c"it ends")
+            let gate = Gate::new();
+
+            place.with_script(&|| gate.pass(), || {
+                run_there(place, &gate)?;
+                place.free();
+                expect(place.runs() == 0, c"it still does")?;
+                gate.open();
+                expect(place.wait_for(1) == 1, c"it ends")
+            })
         })
     }
 
     #[test]
     fn wall_clock_callback_does_not_run_twice_at_a_time() -> Result {
         with_wall_clock_timer(|_, place| {
-            // Notes: 0 the first run is there, 1 it may go on, 2 how many are, 3 the most.
-            place.on_expiry(|place| {
-                let now = place.note(2).fetch_add(1, Relaxed) + 1;
-                let most = place.note(3).load(Relaxed).max(now);
+            let gate = Gate::new();
+            let running = Atomic::new(0i32);
+            let most_running = Atomic::new(0i32);
+            let script = || {
+                let now = running.fetch_add(1, Relaxed) + 1;
+                let most = most_running.load(Relaxed).max(now);
 
-                place.note(3).store(most, Relaxed);
-                hold(place);
-                place.note(2).fetch_sub(1, Relaxed);
-            });
-            run_there(place)?;
-            // On the other base, and on this CPU.
-            place.start(soon(), ABSOLUTE | PINNED);
-            place.settle();
-            place.note(1).store(1, Release);
-            expect(place.wait_for(2) == 2, c"it runs again")?;
-            expect(place.note(3).load(Relaxed) == 1, c"after the first")
+                most_running.store(most, Relaxed);
+                gate.pass();
+                running.fetch_sub(1, Relaxed);
+            };
+
+            place.with_script(&script, || {
+                run_there(place, &gate)?;
+                // On the other base, and on this CPU.
+                place.start(soon(), ABSOLUTE | PINNED);
+                place.settle();
+                gate.open();
+                expect(place.wait_for(2) == 2, c"it runs again")?;
+                expect(most_running.load(Relaxed) == 1, c"after the first")
+            })
         })
     }
 
     #[test]
     fn wall_clock_timer_that_expired_beside_its_callback_can_move() -> Result {
         with_wall_clock_timer(|_, place| {
-            place.on_expiry(hold);
-            run_there(place)?;
-            place.start(soon(), ABSOLUTE | PINNED);
-            place.settle();
-            place.start(LATER, 0);
-            place.note(1).store(1, Release);
-            expect(place.wait_for(1) == 1, c"it runs")?;
-            expect(place.settle() == 1, c"once")?;
-            expect(place.cancel() == 1, c"and is armed")
+            let gate = Gate::new();
+
+            place.with_script(&|| gate.pass(), || {
+                run_there(place, &gate)?;
+                place.start(soon(), ABSOLUTE | PINNED);
+                place.settle();
+                place.start(LATER, 0);
+                gate.open();
+                expect(place.wait_for(1) == 1, c"it runs")?;
+                expect(place.settle() == 1, c"once")?;
+                expect(place.cancel() == 1, c"and is armed")
+            })
         })
     }
 
     #[test]
     fn wall_clock_cancel_outlasts_a_callback_that_changes_bases() -> Result {
         with_wall_clock_timer(|fixture, place| {
-            place.on_expiry(|place| {
-                let fixture = Fixture::of(&place);
-
-                place.note(0).store(1, Release);
-                // A cancellation drops the callback, and then waits for this to return.
-                fixture.spin_for_prog_refs(0, 1);
-                udelay(Delta::from_millis(2));
-                fixture.set_callback(place, 0);
-                place.start(LATER, PINNED);
-            });
             // A cancellation that is held up may be too late to find the callback running.
             for runs in 1..=5 {
-                place.note(0).store(0, Relaxed);
+                let is_running = Atomic::new(false);
+                let script = || {
+                    set(&is_running);
+                    // A cancellation drops the callback, and then waits for this to return.
+                    fixture.spin_for_prog_refs(0, 1);
+                    udelay(Delta::from_millis(2));
+                    fixture.set_callback(place, 0);
+                    place.start(LATER, PINNED);
+                };
+
                 fixture.set_callback(place, 0);
-                start_there(place, soon(), ABSOLUTE)?;
-                expect(spin_until_set(place.note(0)), c"the callback runs")?;
-                expect(place.cancel() == 1, c"what it starts counts as armed")?;
-                expect(place.runs() == runs, c"the callback is through")?;
-                expect(place.cancel() == 0, c"and is cancelled, too")?;
+                place.with_script(&script, || {
+                    start_there(place, soon(), ABSOLUTE)?;
+                    expect(spin_until_set(&is_running), c"the callback runs")?;
+                    expect(place.cancel() == 1, c"what it starts counts as armed")?;
+                    expect(place.runs() == runs, c"the callback has ended")?;
+                    expect(place.cancel() == 0, c"and is cancelled, too")
+                })?;
             }
             Ok(())
         })

@@ -109,8 +109,9 @@ unsafe extern "C" fn has_element_too_late(
     map: *mut bindings::bpf_map,
     _value: *const c_void,
 ) -> bool {
+    // CAST: A fixture begins with its map.
     // SAFETY: By the safety requirement.
-    let fixture = unsafe { Fixture::from_map(map) };
+    let fixture = unsafe { &*map.cast::<Fixture>() };
     let place = fixture.element();
 
     fixture.set_has_value(has_element);
@@ -168,25 +169,6 @@ impl Fixture {
             }
         }
         Ok(fixture)
-    }
-
-    /// Returns the fixture that has a map.
-    ///
-    /// # Safety
-    ///
-    /// `map` must be that of a [`Fixture`], which must be valid for `'a`.
-    unsafe fn from_map<'a>(map: *mut bindings::bpf_map) -> &'a Self {
-        // CAST: A fixture begins with its map.
-        // SAFETY: By the safety requirement.
-        unsafe { &*map.cast::<Self>() }
-    }
-
-    /// Returns the fixture of a callback that runs.
-    pub(super) fn of(place: &Place) -> &Self {
-        let map = place.value().map.load(Relaxed) as *mut bindings::bpf_map;
-
-        // SAFETY: The callback got the map, and the test keeps the fixture until it is through.
-        unsafe { Self::from_map(map) }
     }
 
     /// Returns a map with a timer that has a callback.

@@ -60,9 +60,6 @@ pub(super) struct Value {
     pub(super) map: Atomic<i64>,
     pub(super) cpu: Atomic<i64>,
     script: Atomic<*mut Script<'static>>,
-    /// For what [`Place::on_expiry`] and the test tell each other.
-    pub(super) notes: [Atomic<i64>; 4],
-    function: fn(Place),
 }
 
 impl Value {
@@ -75,8 +72,6 @@ impl Value {
             map: Atomic::new(0),
             cpu: Atomic::new(-1),
             script: Atomic::new(ptr::null_mut()),
-            notes: [const { Atomic::new(0) }; 4],
-            function: |_| (),
         }
     }
 
@@ -112,12 +107,6 @@ impl Place {
     pub(super) fn timer(self) -> *mut bindings::bpf_timer {
         // SAFETY: As above.
         unsafe { &raw mut (*self.0).timer }.cast()
-    }
-
-    /// Has the callback call `function`; only while the timer is not started.
-    pub(super) fn on_expiry(self, function: fn(Place)) {
-        // SAFETY: As above; it is read by the callback alone.
-        unsafe { (&raw mut (*self.0).function).write(function) };
     }
 
     /// Calls `test`. Until `test` returns, the callback calls `script`.
@@ -210,10 +199,6 @@ impl Place {
         unsafe { bpf_timer_rust_cancel_and_free(self.timer()) }
     }
 
-    pub(super) fn note(&self, number: usize) -> &Atomic<i64> {
-        &self.value().notes[number]
-    }
-
     pub(super) fn runs(self) -> i64 {
         // Acquire: the caller sees what these runs have stored. Pairs with the additions in
         // `callback()` and `other_callback()`.
@@ -263,9 +248,17 @@ pub(super) fn spin_until(condition: impl Fn() -> bool) -> bool {
     true
 }
 
-/// Spins until `note` is not zero; returns whether it is.
-pub(super) fn spin_until_set(note: &Atomic<i64>) -> bool {
-    spin_until(|| note.load(Acquire) != 0)
+/// Sets `flag` for [`spin_until_set`].
+pub(super) fn set(flag: &Atomic<bool>) {
+    // Release: pairs with the load in `spin_until_set()`.
+    flag.store(true, Release);
+}
+
+/// Spins until `flag` is set; returns whether it is.
+pub(super) fn spin_until_set(flag: &Atomic<bool>) -> bool {
+    // Acquire: the caller sees what was stored before `flag` was set. Pairs with the store in
+    // `set()`.
+    spin_until(|| flag.load(Acquire))
 }
 
 /// The callback, of the type that programs have.
@@ -290,7 +283,6 @@ pub(super) unsafe extern "C" fn callback(
     // SAFETY: Callable in any context.
     let cpu = unsafe { bindings::raw_smp_processor_id() };
     value.cpu.store(cpu.into(), Relaxed);
-    (value.function)(place);
     value.call_script();
     // Release: pairs with the load in `runs()`.
     value.runs.fetch_add(1, Release);
