@@ -2,9 +2,9 @@
 
 //! Operations of two CPUs on one timer. With one CPU, these tests are skipped.
 //!
-//! - R1: `start_beside_free`
-//! - R2: `set_callback_beside_set_callback`
-//! - R3: `init_beside_last_close`
+//! - R1: `start_beside_free_leaves_no_armed_timer`
+//! - R2: `set_callback_beside_another_holds_one_program`
+//! - R3: `init_beside_last_close_leaves_no_timer`
 //! - R4: `cancel_waits_for_the_callback`, `free_does_not_wait_for_the_callback`
 //! - R5: `direct_*`
 //! - H14: `cancel_with_interrupts_off_does_not_wait_for_the_callback`
@@ -296,7 +296,7 @@ mod tests {
 
     /// Whether the walk over the elements comes first or the init: no timer stays (R3).
     #[test]
-    fn init_beside_last_close() -> Result {
+    fn init_beside_last_close_leaves_no_timer() -> Result {
         with_element(|fixture, place| {
             let mut delay: u32 = 0;
 
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn start_beside_free() -> Result {
+    fn start_beside_free_leaves_no_armed_timer() -> Result {
         with_element(|fixture, place| {
             for _ in 0..ROUNDS {
                 fixture.prepare(place, MONOTONIC);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn set_callback_beside_set_callback() -> Result {
+    fn set_callback_beside_another_holds_one_program() -> Result {
         with_two_cpus(|| {
             let (fixture, place) = Fixture::with_timer()?;
 
