@@ -5,6 +5,7 @@
 use super::place::{
     callback,
     other_callback,
+    set,
     spin_until,
     Place,
     Value, //
@@ -34,8 +35,7 @@ use kernel::{
         atomic::{
             ordering::{
                 Acquire,
-                Relaxed,
-                Release, //
+                Relaxed, //
             },
             Atomic, //
         },
@@ -341,7 +341,7 @@ pub(super) fn on_cpu<F: Fn() + Sync>(cpu: u32, f: &F) -> Result {
 pub(super) fn beside<F: Fn() + Sync>(cpu: u32, f: &F, meanwhile: impl FnOnce()) -> Result {
     struct Call<'a, F> {
         f: &'a F,
-        done: Atomic<i64>,
+        done: Atomic<bool>,
     }
     /// # Safety
     ///
@@ -351,11 +351,11 @@ pub(super) fn beside<F: Fn() + Sync>(cpu: u32, f: &F, meanwhile: impl FnOnce()) 
         let call = unsafe { &*call.cast::<Call<'_, F>>() };
 
         (call.f)();
-        call.done.store(1, Release);
+        set(&call.done);
     }
     let this = Call {
         f,
-        done: Atomic::new(0),
+        done: Atomic::new(false),
     };
     let ptr = core::ptr::from_ref(&this).cast_mut().cast();
 
@@ -364,7 +364,8 @@ pub(super) fn beside<F: Fn() + Sync>(cpu: u32, f: &F, meanwhile: impl FnOnce()) 
         bindings::smp_call_function_single(cpu as i32, Some(call::<F>), ptr, false)
     })?;
     meanwhile();
-    while this.done.load(Acquire) == 0 {
+    // Acquire: pairs with the store in `set()`.
+    while !this.done.load(Acquire) {
         cpu_relax();
     }
     Ok(())
