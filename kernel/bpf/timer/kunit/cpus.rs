@@ -46,26 +46,26 @@ use kernel::{
     },
 };
 
-/// How often a race is run.
+/// How often a test repeats its race.
 const ROUNDS: usize = 1000;
 
-/// The CPUs of a test: where it is run, and another.
+/// The CPU that runs the test, and another CPU.
 const HERE: u32 = 0;
 const THERE: u32 = 1;
 
-/// Has KUnit say that the test that runs was skipped.
+/// Marks the current test as skipped.
 fn skip(why: &CStr) {
     // SAFETY: Callable in any task.
     let test = unsafe { bindings::kunit_get_current_test() };
 
     kunit::info(fmt!("skipped: {why}\n"));
     if !test.is_null() {
-        // SAFETY: The test is the one that this task runs, which alone accesses its status now.
+        // SAFETY: This task runs the test, and nobody else accesses its status now.
         unsafe { (*test).status = bindings::kunit_status_KUNIT_SKIPPED };
     }
 }
 
-/// Runs `test` on CPU 0, if there is another.
+/// Runs `test` on CPU 0, or skips it if there is no other CPU.
 fn with_two_cpus(test: impl Fn() -> Result + Sync) -> Result {
     let result = Atomic::new(0);
 
@@ -80,8 +80,8 @@ fn with_two_cpus(test: impl Fn() -> Result + Sync) -> Result {
     to_result(result.load(Relaxed))
 }
 
-/// Waits until the clock source has been chosen, which takes the kernel some seconds. All CPUs are
-/// stopped for that, even one that another is waiting for.
+/// Waits until the kernel has chosen its clock source, some seconds after boot. To change the clock
+/// source, the kernel stops all CPUs, even a CPU that another one waits for.
 fn wait_for_clock_source() {
     const CHOSEN: Delta = Delta::from_secs(5);
     let up = Delta::from_nanos(Monotonic::ktime_get());
@@ -91,7 +91,8 @@ fn wait_for_clock_source() {
     }
 }
 
-/// Fails the test that is run by [`with_two_cpus`], which cannot use KUnit's assertions.
+/// Returns an error if `condition` is false. The tests that [`with_two_cpus`] runs return this,
+/// since KUnit's assertions only work in the task of KUnit.
 fn expect(condition: bool, what: &CStr) -> Result {
     if condition {
         return Ok(());
@@ -100,8 +101,8 @@ fn expect(condition: bool, what: &CStr) -> Result {
     Err(code::EINVAL)
 }
 
-/// Starts a timer that expires on the other CPU: in an interrupt, as its callback might hold up a
-/// task there before that has said that the timer is started.
+/// Starts a timer so that it expires on the other CPU. An interrupt starts it there, because the
+/// callback could hold up a task before the task has reported that the timer is started.
 fn start_there(place: Place, nsecs: u64, flags: u64) -> Result {
     let start = || {
         place.start(nsecs, flags | PINNED);
@@ -113,7 +114,7 @@ fn start_there(place: Place, nsecs: u64, flags: u64) -> Result {
 fn expect_ran_on(place: Place, cpu: u32) -> Result {
     let ran_on = place.value().cpu.load(Relaxed);
 
-    expect(ran_on == i64::from(cpu), c"it fires where it was started")
+    expect(ran_on == i64::from(cpu), c"the timer fires on its CPU")
 }
 
 /// Calls `deferred` with interrupts off, so that its operation is left to the drain. Before the
@@ -209,7 +210,7 @@ fn with_vehicle(test: impl Fn(&Fixture, Place, Place) -> Result + Sync) -> Resul
 mod tests {
     use super::*;
 
-    /// The hrtimer core takes what is not pinned from an idle CPU to a busy one.
+    /// The hrtimer core moves a timer that is not pinned from an idle CPU to a busy one.
     #[test]
     fn pinned_start_of_an_idle_cpu_fires_there() -> Result {
         with_vehicle(|fixture, vehicle, place| {
@@ -226,7 +227,7 @@ mod tests {
                     vehicle.with_script(&start, || {
                         start_there(vehicle, 20 * MSEC, 0)?;
                         // Sleeping would make this CPU idle, too.
-                        expect(spin_until(|| place.runs() > runs), c"it fires")
+                        expect(spin_until(|| place.runs() > runs), c"the timer fires")
                     })?;
                     expect_ran_on(place, THERE)?;
                 }
@@ -246,7 +247,7 @@ mod tests {
                 })?;
                 expect(
                     place.wait_for(runs as i64 + 1) == runs as i64 + 1,
-                    c"it fires",
+                    c"the timer fires",
                 )?;
                 expect_ran_on(place, cpu)?;
             }
@@ -254,7 +255,7 @@ mod tests {
         })
     }
 
-    /// A start for a later time leaves the timer where it is, unless it is pinned.
+    /// A start for a later time leaves an armed timer on its CPU, unless the start is pinned.
     #[test]
     fn pinned_start_moves_a_timer_that_is_armed() -> Result {
         with_element(|fixture, place| {
@@ -269,7 +270,7 @@ mod tests {
                 on_cpu(THERE, &|| {
                     place.start(120 * MSEC, PINNED);
                 })?;
-                expect(place.wait_for(runs + 1) == runs + 1, c"it fires")?;
+                expect(place.wait_for(runs + 1) == runs + 1, c"the timer fires")?;
                 expect_ran_on(place, THERE)?;
             }
             Ok(())
@@ -287,14 +288,15 @@ mod tests {
                 beside(THERE, &init, || ours = fixture.init(place, MONOTONIC))?;
                 let mut results = [ours, theirs.load(Relaxed)];
                 results.sort_unstable();
-                expect(results == [0, errno(code::EBUSY)], c"one finds the other's")?;
+                expect(results == [0, errno(code::EBUSY)], c"one init succeeds")?;
                 place.free();
             }
             Ok(())
         })
     }
 
-    /// Whether the walk over the elements comes first or the init: no timer stays (R3).
+    /// No timer stays in the slot, no matter whether init or the walk over the elements comes first
+    /// (R3).
     #[test]
     fn init_beside_last_close_leaves_no_timer() -> Result {
         with_element(|fixture, place| {
@@ -341,7 +343,7 @@ mod tests {
                 expect(place.is_empty(), c"the slot is empty")?;
             }
             expect(place.settle() == 0, c"no freed timer fires")?;
-            expect(fixture.prog_refs(0) == 1, c"the program is let go of")
+            expect(fixture.prog_refs(0) == 1, c"the program is dropped")
         })
     }
 
@@ -370,7 +372,7 @@ mod tests {
             place.start(0, 0);
             expect(
                 place.wait_for(1) == if other { 100 } else { 1 },
-                c"what runs is what is held",
+                c"the callback of the held program runs",
             )
         })
     }
@@ -386,9 +388,9 @@ mod tests {
             })?;
             expect(
                 cancelled.load(Relaxed) == 1,
-                c"what is pending counts as armed",
+                c"a pending start counts as armed",
             )?;
-            expect(place.try_cancel() == 0, c"the older start is not done")
+            expect(place.try_cancel() == 0, c"the older start is not executed")
         })
     }
 
@@ -402,7 +404,7 @@ mod tests {
             direct_after_deferred(vehicle, start, || {
                 place.try_cancel();
             })?;
-            expect(place.try_cancel() == 1, c"the older cancel is not done")
+            expect(place.try_cancel() == 1, c"the older cancel is not executed")
         })
     }
 
@@ -426,9 +428,9 @@ mod tests {
                     spin_until_set(&has_cancelled)
                 });
                 expect(in_time, c"the other CPU was in time")?;
-                expect(cancelled.load(Relaxed) == -1, c"it is said to run")?;
-                expect(place.wait_for(1) == 1, c"it ends")?;
-                expect(place.cancel() == 1, c"and is armed")
+                expect(cancelled.load(Relaxed) == -1, c"the callback is running")?;
+                expect(place.wait_for(1) == 1, c"the callback ends")?;
+                expect(place.cancel() == 1, c"the timer is armed")
             })
         })
     }
@@ -442,10 +444,10 @@ mod tests {
                 run_there(place, &gate)?;
                 place.start(LATER, 0);
                 let result = with_irqs_off(|| place.cancel());
-                expect(result == errno(code::EBUSY), c"it runs")?;
+                expect(result == errno(code::EBUSY), c"the callback runs")?;
                 expect(fixture.prog_refs(0) == 2, c"the callback is dropped")?;
                 gate.open();
-                expect(place.cancel() == 0, c"and the start is taken back")
+                expect(place.cancel() == 0, c"the start is taken back")
             })
         })
     }
@@ -464,9 +466,9 @@ mod tests {
 
             place.with_script(&script, || {
                 run_there(place, &gate)?;
-                expect(place.try_cancel() == -1, c"it is said to run")?;
+                expect(place.try_cancel() == -1, c"the callback is running")?;
                 gate.open();
-                expect(place.cancel() == 0, c"it is not armed")?;
+                expect(place.cancel() == 0, c"the timer is not armed")?;
                 // Acquire: pairs with the store in the callback.
                 expect(has_ended.load(Acquire), c"the callback has ended")?;
                 expect(
@@ -485,9 +487,9 @@ mod tests {
             place.with_script(&|| gate.pass(), || {
                 run_there(place, &gate)?;
                 place.free();
-                expect(place.runs() == 0, c"it still does")?;
+                expect(place.runs() == 0, c"the callback still runs")?;
                 gate.open();
-                expect(place.wait_for(1) == 1, c"it ends")
+                expect(place.wait_for(1) == 1, c"the callback ends")
             })
         })
     }
@@ -509,12 +511,12 @@ mod tests {
 
             place.with_script(&script, || {
                 run_there(place, &gate)?;
-                // On the other base, and on this CPU.
+                // This start uses the other base, and this CPU.
                 place.start(soon(), ABSOLUTE | PINNED);
                 place.settle();
                 gate.open();
-                expect(place.wait_for(2) == 2, c"it runs again")?;
-                expect(most_running.load(Relaxed) == 1, c"after the first")
+                expect(place.wait_for(2) == 2, c"the callback runs again")?;
+                expect(most_running.load(Relaxed) == 1, c"one run at a time")
             })
         })
     }
@@ -530,9 +532,9 @@ mod tests {
                 place.settle();
                 place.start(LATER, 0);
                 gate.open();
-                expect(place.wait_for(1) == 1, c"it runs")?;
-                expect(place.settle() == 1, c"once")?;
-                expect(place.cancel() == 1, c"and is armed")
+                expect(place.wait_for(1) == 1, c"the callback runs")?;
+                expect(place.settle() == 1, c"the callback runs once")?;
+                expect(place.cancel() == 1, c"the timer is armed")
             })
         })
     }
@@ -540,7 +542,7 @@ mod tests {
     #[test]
     fn wall_clock_cancel_outlasts_a_callback_that_changes_bases() -> Result {
         with_wall_clock_timer(|fixture, place| {
-            // A cancellation that is held up may be too late to find the callback running.
+            // Do it often: a cancellation that is held up may come after the callback has ended.
             for runs in 1..=5 {
                 let is_running = Atomic::new(false);
                 let script = || {
@@ -556,9 +558,9 @@ mod tests {
                 place.with_script(&script, || {
                     start_there(place, soon(), ABSOLUTE)?;
                     expect(spin_until_set(&is_running), c"the callback runs")?;
-                    expect(place.cancel() == 1, c"what it starts counts as armed")?;
+                    expect(place.cancel() == 1, c"the new start counts as armed")?;
                     expect(place.runs() == runs, c"the callback has ended")?;
-                    expect(place.cancel() == 0, c"and is cancelled, too")
+                    expect(place.cancel() == 0, c"the timer is not armed any more")
                 })?;
             }
             Ok(())

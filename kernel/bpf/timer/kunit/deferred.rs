@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Operations where nothing may be locked.
+//! Operations in contexts that must not take locks.
 //!
 //! - R5: all
 //! - R6: `free_cancels_a_pending_start`
@@ -72,7 +72,7 @@ mod tests {
         assert_eq!(place.start(LATER, 0), 0);
         let result = with_irqs_off(|| place.try_cancel());
         assert_eq!(result, code::ECANCELED.to_errno());
-        // The drain comes at once.
+        // The drain runs at once.
         assert_eq!(place.settle(), 0);
         assert_eq!(place.try_cancel(), 0);
         Ok(())

@@ -69,8 +69,7 @@ mod tests {
 
         for (key_size, padded) in [(1, 8), (7, 8), (8, 8), (9, 16), (20, 24)] {
             fixture.set_kind(bindings::bpf_map_type_BPF_MAP_TYPE_HASH, key_size);
-            // SAFETY: The fixture's map is valid, and so is the value of an element of it; both
-            // outlive the use of them here.
+            // SAFETY: The map and the value of its element are valid, and the fixture keeps both.
             let element = unsafe { Element::from_value(Map::from_raw(fixture.map()), value) };
             assert_eq!(value.addr().get() - element.key(&mut 0).addr(), padded);
         }
@@ -109,8 +108,8 @@ mod tests {
         Ok(())
     }
 
-    /// The softirq expires all timers that are due by the time that it began. If a callback could
-    /// start its timer for before that time, the softirq would not end (H10).
+    /// The softirq expires all timers that were due when it began. If a callback could start its
+    /// timer for an earlier time, the softirq would not end (H10).
     #[test]
     fn callback_start_in_the_past_expires_now() -> Result {
         for clock in [MONOTONIC, BOOTTIME, REALTIME] {
@@ -144,7 +143,7 @@ mod tests {
         Ok(())
     }
 
-    /// A start for a later time leaves the alarm where it is (T8), which then is too early.
+    /// A start for a later time does not move the alarm, which then expires too early (T8).
     #[test]
     fn timer_that_is_pushed_back_expires_at_its_last_time() -> Result {
         for clock in [MONOTONIC, BOOTTIME, REALTIME] {
@@ -153,7 +152,7 @@ mod tests {
             let begin = Monotonic::ktime_get();
 
             fixture.prepare(place, clock);
-            // The alarm must not expire before the last of these starts, on a busy machine either.
+            // The alarm must not expire before the last of these starts, even on a busy machine.
             assert_eq!(place.start(1000 * MSEC, 0), 0);
             let alarm = place.alarm()?;
             assert_eq!(place.start(1100 * MSEC, 0), 0);
@@ -181,7 +180,7 @@ mod tests {
         Ok(())
     }
 
-    /// The alarm has to fit the last word, which may change after the alarm was started.
+    /// The alarm must fit the last word, which may change after the alarm was started.
     #[test]
     fn cancelled_timer_is_not_left_queued() -> Result {
         for clock in [MONOTONIC, REALTIME] {
@@ -198,7 +197,7 @@ mod tests {
                 assert_eq!(fixture.set_callback(place, 0), 0);
                 assert_eq!(place.start(i64::MAX as u64, flags), 0);
                 assert_eq!(with_irqs_off(|| place.cancel()), 1);
-                // The drain comes at once.
+                // The drain runs at once.
                 assert_eq!(place.settle(), 0);
                 assert!(!place.inner()?.is_any_queued());
             }

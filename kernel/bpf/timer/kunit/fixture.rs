@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! A map and programs that are made up for a test, and ways to be in another context.
+//! A fake map with fake programs, and functions that call a closure in another context.
 
 use super::place::{
     callback,
@@ -50,14 +50,14 @@ pub(super) const BOOTTIME: u64 = bindings::CLOCK_BOOTTIME as u64;
 pub(super) const ABSOLUTE: u64 = bindings::BPF_F_TIMER_ABS as u64;
 pub(super) const PINNED: u64 = bindings::BPF_F_TIMER_CPU_PIN as u64;
 pub(super) const MSEC: u64 = 1_000_000;
-/// Long enough for the test to cancel it before, whatever else the machine does.
+/// So late that the test cancels the timer before it expires, even on a busy machine.
 pub(super) const LATER: u64 = 100_000 * MSEC;
 
 pub(super) fn errno(error: Error) -> u64 {
     i64::from(error.to_errno()) as u64
 }
 
-/// An element as hash maps have it: the key before the value, rounded up to eight bytes.
+/// An element with the layout of a hash map's: a key, padded to eight bytes, and the value.
 #[repr(C)]
 pub(super) struct Element {
     pub(super) key: u64,
@@ -67,7 +67,7 @@ pub(super) struct Element {
 /// A map with one element, and two programs.
 #[repr(C)]
 pub(super) struct Fixture {
-    /// First, as in `struct bpf_array` the map is; the values of an array follow.
+    /// A `struct bpf_array`, which begins with the map. The values of the array follow it.
     array: Opaque<bindings::bpf_array>,
     array_values: [Opaque<Value>; 3],
     pub(super) element: Element,
@@ -85,7 +85,7 @@ static_assert!(core::mem::offset_of!(Fixture, array_values) == size_of::<binding
 ///
 /// # Safety
 ///
-/// None, but that is the type.
+/// None. The type of the operation says that it is unsafe.
 unsafe extern "C" fn has_element(_map: *mut bindings::bpf_map, _value: *const c_void) -> bool {
     true
 }
@@ -94,17 +94,17 @@ unsafe extern "C" fn has_element(_map: *mut bindings::bpf_map, _value: *const c_
 ///
 /// # Safety
 ///
-/// None, but that is the type.
+/// None. The type of the operation says that it is unsafe.
 unsafe extern "C" fn has_no_element(_map: *mut bindings::bpf_map, _value: *const c_void) -> bool {
     false
 }
 
-/// Says that the element was deleted, to an init that takes its timer back too late. Somebody else
-/// gets the element before that and makes a timer in it.
+/// Says to an init that the element was deleted. Before that init can take back its timer, the next
+/// owner of the element finds the timer there, abandons it, and makes another one.
 ///
 /// # Safety
 ///
-/// `map` must be that of a [`Fixture`]; to be called by an init.
+/// `map` must be the map of a [`Fixture`]. Only an init may call this.
 unsafe extern "C" fn has_element_too_late(
     map: *mut bindings::bpf_map,
     _value: *const c_void,
@@ -124,7 +124,7 @@ unsafe extern "C" fn has_element_too_late(
     false
 }
 
-// SAFETY: The C structures are accessed as BPF programs would, or while no timer is started.
+// SAFETY: Tests access the C structures as BPF programs do, or while no timer is started.
 unsafe impl Sync for Fixture {}
 
 impl Fixture {
@@ -148,7 +148,7 @@ impl Fixture {
             GFP_KERNEL,
         )?;
 
-        // SAFETY: All of these are zeroed C structures that nobody else has.
+        // SAFETY: These are zeroed C structures, and nobody else has a pointer to them.
         unsafe {
             let array = fixture.array.get();
             (*array).elem_size = size_of::<Value>() as u32;
@@ -188,7 +188,7 @@ impl Fixture {
         &self,
         has_value: unsafe extern "C" fn(*mut bindings::bpf_map, *const c_void) -> bool,
     ) {
-        // SAFETY: No operation on a timer of the map is under way that asks for an element.
+        // SAFETY: No other task and no callback looks up an element of the map at this time.
         unsafe { (*self.ops.get()).map_has_value = Some(has_value) };
     }
 
@@ -202,7 +202,7 @@ impl Fixture {
         self.set_has_value(has_element);
     }
 
-    /// Makes the element look deleted until an init has seen that; see [`has_element_too_late`].
+    /// Makes the element look deleted to the next init only, by [`has_element_too_late`].
     pub(super) fn delete_element_for_a_moment(&self) {
         self.set_has_value(has_element_too_late);
     }
@@ -213,11 +213,11 @@ impl Fixture {
     }
 
     pub(super) fn set_user_refs(&self, refs: i64) {
-        // SAFETY: A field of our map, which is accessed with atomic operations only.
+        // SAFETY: This field of our map is only accessed with atomic operations.
         unsafe { Atomic::from_ptr(&raw mut (*self.map()).usercnt.counter) }.store(refs, Relaxed);
     }
 
-    /// Makes it a map of another kind; only while there is no timer in it.
+    /// Makes this a map of another kind. There must be no timer in it yet.
     pub(super) fn set_kind(&self, kind: bindings::bpf_map_type, key_size: u32) {
         // SAFETY: There is no timer in the map yet.
         unsafe {
@@ -235,7 +235,7 @@ impl Fixture {
     }
 
     fn refs(&self, prog: usize) -> &Atomic<i64> {
-        // SAFETY: A field of our program, which is accessed with atomic operations only.
+        // SAFETY: This field of our program is only accessed with atomic operations.
         unsafe { Atomic::from_ptr(&raw mut (*self.auxs[prog].get()).refcnt.counter) }
     }
 
@@ -243,7 +243,8 @@ impl Fixture {
         self.refs(prog).load(Relaxed)
     }
 
-    /// Waits until the program has `refs` references, but not for long; returns how many it has.
+    /// Spins until the program has `refs` references, as [`spin_until`] does. Returns how many it
+    /// has.
     pub(super) fn spin_for_prog_refs(&self, prog: usize, refs: i64) -> i64 {
         spin_until(|| self.prog_refs(prog) == refs);
         self.prog_refs(prog)
@@ -256,7 +257,7 @@ impl Fixture {
     pub(super) fn init(&self, place: Place, flags: u64) -> u64 {
         let _reader = rcu::read_lock();
 
-        // SAFETY: The timer is in a value of the map, and this a reader as a program is.
+        // SAFETY: The timer is in a value of the map. `_reader` makes us a reader, as programs are.
         unsafe { bpf_timer_rust_init(place.timer(), self.map(), flags) as u64 }
     }
 
@@ -265,8 +266,8 @@ impl Fixture {
         let prog = self.progs[prog].get();
         let _reader = rcu::read_lock();
 
-        // SAFETY: The timer is in a value of the map, the code is of the type of a callback, and
-        // this a reader as a program is.
+        // SAFETY: The timer is in a value of the map. `_reader` makes us a reader, as programs are.
+        // The code has the type of a callback.
         unsafe { bpf_timer_rust_set_callback(timer, code.cast_mut(), prog) as u64 }
     }
 
@@ -274,11 +275,11 @@ impl Fixture {
         self.set_code(place, prog, callback as *const c_void)
     }
 
-    /// Sets the callback as who has found the timer alive right before it died.
+    /// Sets the callback of a dead timer, as an operation can that saw the timer alive before.
     pub(super) fn set_callback_late(&self, timer: TimerPtr<'_>) -> Result {
         let code = NonNull::new(callback as *mut c_void).ok_or(EINVAL)?;
 
-        // SAFETY: The fixture keeps the program, and the code is of the type of a callback.
+        // SAFETY: The fixture keeps the program, and the code has the type of a callback.
         unsafe {
             let prog = Prog::from_raw(self.progs[0].get());
             timer.callback.set(prog, Callback::from_raw(code))
@@ -314,14 +315,15 @@ impl Drop for Fixture {
     }
 }
 
-/// Calls `f` where operations are left to the drain, which comes right after.
+/// Calls `f` with interrupts off, so that operations are left to the drain. The drain runs right
+/// after `f`.
 pub(super) fn with_irqs_off<R>(f: impl FnOnce() -> R) -> R {
     let _irqs_off = interrupt::local_interrupt_disable();
 
     f()
 }
 
-/// Calls `f` in a task on another CPU; an error if there is no such CPU.
+/// Calls `f` in a task on the given CPU, or fails if there is no such CPU.
 pub(super) fn on_cpu<F: Fn() + Sync>(cpu: u32, f: &F) -> Result {
     /// # Safety
     ///
@@ -337,8 +339,8 @@ pub(super) fn on_cpu<F: Fn() + Sync>(cpu: u32, f: &F) -> Result {
     to_result(unsafe { bindings::smp_call_on_cpu(cpu, Some(call::<F>), f, false) })
 }
 
-/// Calls `f` in an interrupt on another CPU, and at the same time `meanwhile` here.
-pub(super) fn beside<F: Fn() + Sync>(cpu: u32, f: &F, meanwhile: impl FnOnce()) -> Result {
+/// Calls `f` in an interrupt on another CPU. At the same time, this CPU calls `here`.
+pub(super) fn beside<F: Fn() + Sync>(cpu: u32, f: &F, here: impl FnOnce()) -> Result {
     struct Call<'a, F> {
         f: &'a F,
         done: Atomic<bool>,
@@ -363,7 +365,7 @@ pub(super) fn beside<F: Fn() + Sync>(cpu: u32, f: &F, meanwhile: impl FnOnce()) 
     to_result(unsafe {
         bindings::smp_call_function_single(cpu as i32, Some(call::<F>), ptr, false)
     })?;
-    meanwhile();
+    here();
     // Acquire: pairs with the store in `set()`.
     while !this.done.load(Acquire) {
         cpu_relax();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! The death of a timer, with those who still have it.
+//! The death of a timer, and operations that still have a pointer to it.
 //!
 //! - R1: `expiry_of_a_dead_timer_calls_nothing`, `start_of_a_dead_timer_disarms_it_again`
 //! - R6: `dead_timer_rejects_operations`
@@ -74,7 +74,7 @@ mod tests {
         let reader = rcu::read_lock();
         let timer = place.inner()?;
 
-        // Does what a start does that has changed the word right before the death.
+        // Do what is left to do for a start that changed the word right before the death.
         assert_eq!(place.start(LATER, 0), 0);
         with_irqs_off(|| place.free());
         SoftHrTimer::start(timer.as_item(), i64::MAX, StartMode::ABSOLUTE);
@@ -109,16 +109,16 @@ mod tests {
         let _reader = rcu::read_lock();
         let old = place.inner()?;
 
-        // One that somebody else has had admitted.
+        // `old` was admitted, so its init may not take it back.
         place.slot().take_back(old);
         assert!(!place.is_empty());
         assert_eq!(place.start(LATER, 0), 0);
-        // One that was taken before, with another in its place.
+        // `old` was freed, and another timer is in its place.
         place.free();
         fixture.prepare(place, MONOTONIC);
         place.slot().take_back(old);
         assert!(!place.is_empty());
-        // The same, if it was taken while it was being abandoned.
+        // The same, but `old` was freed between the two steps of `take_back()`.
         place.slot().remove(old);
         assert!(!place.is_empty());
         assert_eq!(place.start(MSEC, 0), 0);
@@ -162,7 +162,7 @@ mod tests {
         assert!(place.is_empty());
         assert_eq!(fixture.prog_refs(0), 1);
         assert_eq!(place.settle(), 0);
-        // The slot is as good as new.
+        // The slot can be used again.
         fixture.prepare(place, MONOTONIC);
         assert_eq!(place.start(MSEC, 0), 0);
         assert_eq!(place.wait_for(1), 1);

@@ -183,7 +183,7 @@ mod tests {
         fixture.set_prog_refs(1, 0);
         assert_eq!(fixture.set_callback(place, 1), errno(code::ENOENT));
         assert_eq!(fixture.prog_refs(1), 0);
-        // The other one is still there.
+        // The callback of the other program is still set.
         assert_eq!(place.start(0, 0), 0);
         assert_eq!(place.wait_for(1), 1);
         Ok(())

@@ -42,7 +42,7 @@ use kernel::{
     },
 };
 
-/// What the callback calls for a test. It runs in a softirq, on any CPU.
+/// A closure of a test that the callback calls. It runs in a softirq, on any CPU.
 type Script<'a> = &'a (dyn Fn() + Sync);
 
 /// The value of an element, with the timer and what its callback leaves for the test.
@@ -93,7 +93,7 @@ impl Value {
 #[derive(Copy, Clone)]
 pub(super) struct Place(pub(super) *mut Value);
 
-// SAFETY: All of a value that is used while its timer may be started is atomic.
+// SAFETY: Accesses to a value are atomic while its timer may be started.
 unsafe impl Send for Place {}
 // SAFETY: As above.
 unsafe impl Sync for Place {}
@@ -134,18 +134,18 @@ impl Place {
         result
     }
 
-    /// Returns the slot, for as long as the caller is in the read-side section that it is in.
+    /// Returns the slot, which is valid until the caller's read-side section ends.
     pub(super) fn slot<'a>(self) -> &'a Slot {
         // SAFETY: The timer is in a value of a map; the caller is in a read-side section.
         unsafe { Slot::from_raw(self.timer()) }
     }
 
-    /// Returns the timer, for as long.
+    /// Returns the timer, which is valid for as long as the slot.
     pub(super) fn inner<'a>(self) -> Result<TimerPtr<'a>> {
         self.slot().timer()
     }
 
-    /// Returns when the hrtimer is to expire, which is queued.
+    /// Returns when the hrtimer will expire, or an error if it is not queued.
     pub(super) fn alarm(self) -> Result<i64> {
         let _reader = rcu::read_lock();
         let timer = self.inner()?;
@@ -176,21 +176,21 @@ impl Place {
     pub(super) fn start(self, nsecs: u64, flags: u64) -> u64 {
         let _reader = rcu::read_lock();
 
-        // SAFETY: The timer is in a value of a map, and this a reader as a program is.
+        // SAFETY: The timer is in a value of a map. `_reader` makes us a reader, as programs are.
         unsafe { bpf_timer_rust_start(self.timer(), nsecs, flags) as u64 }
     }
 
     pub(super) fn cancel(self) -> u64 {
         let _reader = rcu::read_lock();
 
-        // SAFETY: The timer is in a value of a map, and this a reader as a program is.
+        // SAFETY: The timer is in a value of a map. `_reader` makes us a reader, as programs are.
         unsafe { bpf_timer_rust_cancel(self.timer()) as u64 }
     }
 
     pub(super) fn try_cancel(self) -> i32 {
         let _reader = rcu::read_lock();
 
-        // SAFETY: The timer is in a value of a map, and this a reader as a program is.
+        // SAFETY: The timer is in a value of a map. `_reader` makes us a reader, as programs are.
         unsafe { bpf_timer_rust_cancel_async(self.timer()) }
     }
 
@@ -205,21 +205,22 @@ impl Place {
         self.value().runs.load(Acquire)
     }
 
-    /// Waits until the callback has run `runs` times; returns how often it did after 2 s at most.
+    /// Waits until the callback has run `runs` times, for 2 s at most. Returns how often it ran.
     pub(super) fn wait_for(self, runs: i64) -> i64 {
         poll(|| self.runs() >= runs);
         self.runs()
     }
 
-    /// Waits for longer than the timers of these tests take, and returns how often it ran.
+    /// Sleeps until the short timers of the tests must have expired. Returns how often the callback
+    /// has run.
     pub(super) fn settle(self) -> i64 {
         fsleep(Delta::from_millis(30));
         self.runs()
     }
 }
 
-/// Returns a time of day that is about to come, but not before a slow machine has started a timer
-/// for it: a start for the past becomes a relative one. [`Place::settle`] takes longer.
+/// Returns a time of day in the near future. A slow machine can still start a timer before that
+/// time comes: a start for the past would become a relative one. [`Place::settle`] sleeps longer.
 pub(super) fn soon() -> u64 {
     RealTime::ktime_get() as u64 + 10 * MSEC
 }
@@ -234,8 +235,8 @@ pub(super) fn poll(condition: impl Fn() -> bool) {
     }
 }
 
-/// Spins until `condition` is true, for 10 s at most, as a virtual CPU may be away for some of
-/// them; returns whether it is.
+/// Spins until `condition` is true, for 10 s at most, because a host can stop a virtual CPU for
+/// seconds. Returns whether the condition is true.
 pub(super) fn spin_until(condition: impl Fn() -> bool) -> bool {
     let begin = Instant::<Monotonic>::now();
 
@@ -254,18 +255,18 @@ pub(super) fn set(flag: &Atomic<bool>) {
     flag.store(true, Release);
 }
 
-/// Spins until `flag` is set; returns whether it is.
+/// Spins until `flag` is set, as [`spin_until`] does. Returns whether it is set.
 pub(super) fn spin_until_set(flag: &Atomic<bool>) -> bool {
     // Acquire: the caller sees what was stored before `flag` was set. Pairs with the store in
     // `set()`.
     spin_until(|| flag.load(Acquire))
 }
 
-/// The callback, of the type that programs have.
+/// The callback. It has the type of a callback in a BPF program.
 ///
 /// # Safety
 ///
-/// Only to be called for a timer in the [`Value`] of a fixture, whose keys are of four bytes.
+/// `value` must be the address of a [`Value`] in a fixture, and `key` that of a key of four bytes.
 pub(super) unsafe extern "C" fn callback(
     map: u64,
     key: u64,
@@ -289,7 +290,7 @@ pub(super) unsafe extern "C" fn callback(
     0
 }
 
-/// Another one: its runs count for a hundred.
+/// Another callback. Each of its runs counts as a hundred.
 ///
 /// # Safety
 ///

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//! Timers on the real-time clock, for the section on the time of day.
+//! Timers on the real-time clock.
+//!
+//! - The time of day: all
 
 use super::{
     fixture::*,
