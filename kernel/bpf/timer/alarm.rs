@@ -165,6 +165,16 @@ impl<'a> TimerPtr<'a> {
         self.hrtimer.is_queued() || self.wall().is_some_and(|wall| wall.hrtimer.is_queued())
     }
 
+    /// Returns the CPU of the alarm for the time in `word`; `None` if it is not queued, or if no
+    /// time is wanted. Any CPU may move it at any time.
+    pub(crate) fn alarm_cpu(self, word: Word) -> Option<u32> {
+        word.wanted()?;
+        if word.is_wall() {
+            return self.wall()?.hrtimer.cpu();
+        }
+        self.hrtimer.cpu()
+    }
+
     /// Returns whether the alarms fit a word that was loaded before.
     #[inline(always)]
     fn fits(self, word: Word) -> bool {

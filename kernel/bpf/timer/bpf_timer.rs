@@ -38,6 +38,7 @@ mod cancel;
 mod drain;
 mod expire;
 mod exports;
+mod info;
 mod links;
 mod owner;
 mod pace;

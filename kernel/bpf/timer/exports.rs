@@ -134,6 +134,24 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_cancel_async(
     })
 }
 
+/// Does the work of the kfunc `bpf_timer_info()`.
+///
+/// # Safety
+///
+/// Only a BPF program may call this, by the kfunc. The verifier has checked `timer`. `info` must
+/// be valid for writes.
+#[export]
+pub(crate) unsafe extern "C" fn bpf_timer_rust_info(
+    timer: *mut bindings::bpf_timer,
+    info: *mut bindings::bpf_timer_info,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the safety requirement; programs run in read-side sections.
+        unsafe { info.write(Slot::from_raw(timer).timer()?.info()?) };
+        Ok(0)
+    })
+}
+
 /// Cancels and frees the timer in an element that is deleted or recycled, or whose map has lost its
 /// last user reference.
 ///

@@ -10,6 +10,7 @@ mod cpus;
 mod deferred;
 mod expiry;
 mod fixture;
+mod info;
 mod life;
 mod operations;
 mod place;

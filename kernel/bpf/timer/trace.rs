@@ -19,7 +19,6 @@ use kernel::{
         c_void, //
     },
     prelude::*,
-    sync::rcu,
     time::hrtimer::soft::{
         ClockId,
         TryCancel, //
@@ -103,14 +102,10 @@ struct Identity {
 impl Identity {
     #[cold]
     fn of(timer: TimerPtr<'_>) -> Self {
-        // The caller may be a reader of RCU Tasks Trace alone, which the program may not wait for.
-        let _guard = rcu::read_lock();
-
         Self {
             timer: timer.as_non_null().as_ptr().cast(),
             map_id: timer.map().map_or(0, Map::id),
-            // SAFETY: In the section of the guard.
-            prog_id: unsafe { timer.callback.prog() }.map_or(0, |prog| prog.id()),
+            prog_id: timer.prog_id(),
         }
     }
 }

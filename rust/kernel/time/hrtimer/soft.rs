@@ -492,6 +492,21 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
         is_queued.load(Relaxed)
     }
 
+    /// Returns the CPU whose queue the timer is on, if it is started and has not expired; that may
+    /// change at any time. Orders nothing.
+    pub fn cpu(&self) -> Option<u32> {
+        if !self.is_queued() {
+            return None;
+        }
+        // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece.
+        let base = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).base) };
+        // Relaxed: the bases of all CPUs were initialized at boot, and point at what has the CPU.
+        let base = base.load(Relaxed);
+
+        // SAFETY: A timer always has a base, and bases are never freed.
+        Some(unsafe { (*(*base).cpu_base).cpu })
+    }
+
     /// Returns whether this CPU is in the expiry of this timer, or has interrupted it.
     pub fn expires_here(&self) -> bool {
         interrupt::in_serving_softirq() && cancel_wait::expiring_here() == self.timer.get()
