@@ -102,15 +102,17 @@ TRACE_EVENT(bpf_timer_cancel,
 
 TRACE_EVENT(bpf_timer_expire_entry,
 
-	TP_PROTO(const void *timer, u32 map_id, u32 prog_id, s64 expires),
+	TP_PROTO(const void *timer, u32 map_id, u32 prog_id, s64 expires,
+		 int clockid),
 
-	TP_ARGS(timer, map_id, prog_id, expires),
+	TP_ARGS(timer, map_id, prog_id, expires, clockid),
 
 	TP_STRUCT__entry(
 		__field(const void *, timer)
 		__field(u32, map_id)
 		__field(u32, prog_id)
 		__field(s64, expires)
+		__field(int, clockid)
 	),
 
 	TP_fast_assign(
@@ -118,11 +120,12 @@ TRACE_EVENT(bpf_timer_expire_entry,
 		__entry->map_id = map_id;
 		__entry->prog_id = prog_id;
 		__entry->expires = expires;
+		__entry->clockid = clockid;
 	),
 
-	TP_printk("timer=%p map_id=%u prog_id=%u expires=%lld",
+	TP_printk("timer=%p map_id=%u prog_id=%u expires=%lld clockid=%d",
 		  __entry->timer, __entry->map_id, __entry->prog_id,
-		  __entry->expires)
+		  __entry->expires, __entry->clockid)
 );
 
 TRACE_EVENT(bpf_timer_expire_exit,
@@ -145,6 +148,31 @@ TRACE_EVENT(bpf_timer_expire_exit,
 
 	TP_printk("timer=%p map_id=%u prog_id=%u", __entry->timer,
 		  __entry->map_id, __entry->prog_id)
+);
+
+/* @armed: the timer was to expire, and does not any more. */
+TRACE_EVENT(bpf_timer_free,
+
+	TP_PROTO(const void *timer, u32 map_id, u32 prog_id, bool armed),
+
+	TP_ARGS(timer, map_id, prog_id, armed),
+
+	TP_STRUCT__entry(
+		__field(const void *, timer)
+		__field(u32, map_id)
+		__field(u32, prog_id)
+		__field(bool, armed)
+	),
+
+	TP_fast_assign(
+		__entry->timer = timer;
+		__entry->map_id = map_id;
+		__entry->prog_id = prog_id;
+		__entry->armed = armed;
+	),
+
+	TP_printk("timer=%p map_id=%u prog_id=%u armed=%d", __entry->timer,
+		  __entry->map_id, __entry->prog_id, __entry->armed)
 );
 
 #endif /* _TRACE_BPF_TIMER_H */

@@ -116,9 +116,7 @@ impl TimerPtr<'_> {
     /// Does what [`Self::call`] does, traced and with statistics.
     #[cold]
     fn call_observed(self, callback: Callback, element: Element<'_>, word: Word) {
-        if let Some(time) = word.wanted() {
-            trace::expire_entry(self, time);
-        }
+        trace::expire_entry(self, word);
         // SAFETY: Softirqs are RCU readers, and the run ends in this one.
         let run = Run::begin(|| unsafe { self.callback.prog() });
 

@@ -24,7 +24,9 @@ use crate::{
     timer::{
         Timer,
         TimerPtr, //
-    }, //
+    },
+    trace,
+    word::Word, //
 };
 
 use kernel::{
@@ -168,11 +170,14 @@ impl Detached {
     /// Kills the timer. Callable in any context.
     pub(crate) fn kill(self) {
         let timer = self.0.timer();
+        let word = if trace::free_is_on() {
+            trace::free(timer, TimerPtr::kill)
+        } else {
+            timer.kill()
+        };
 
-        // The program need not wait for the drain, which on a CPU that goes offline may not come.
-        timer.callback.clear();
         // If it is on a queue, or with the drain, that finds it dead.
-        if timer.word.kill() {
+        if word.is_queued() {
             return;
         }
         // INVARIANT: The timer is dead now, and was on no queue.
@@ -181,6 +186,16 @@ impl Detached {
             Some(irqs_off) => corpse.bury(&irqs_off),
             None => drain::push(corpse.into()),
         }
+    }
+}
+
+impl TimerPtr<'_> {
+    /// Makes the timer dead; returns what the word was before. For [`Detached::kill`] alone.
+    #[inline]
+    fn kill(self) -> Word {
+        // The program need not wait for the drain, which on a CPU that goes offline may not come.
+        self.callback.clear();
+        self.word.kill()
     }
 }
 

@@ -9,7 +9,10 @@ use crate::{
         Timer,
         TimerPtr, //
     },
-    word::Time, //
+    word::{
+        Time,
+        Word, //
+    }, //
 };
 
 use kernel::{
@@ -77,11 +80,18 @@ mod tracepoints {
             map_id: u32,
             prog_id: u32,
             expires: i64,
+            clockid: c_int,
         );
         pub(super) unsafe fn bpf_timer_expire_exit(
             timer: *const c_void,
             map_id: u32,
             prog_id: u32,
+        );
+        pub(super) unsafe fn bpf_timer_free(
+            timer: *const c_void,
+            map_id: u32,
+            prog_id: u32,
+            armed: bool,
         );
     }
 }
@@ -179,13 +189,15 @@ pub(crate) fn expire_is_on() -> bool {
 }
 
 #[inline]
-pub(crate) fn expire_entry(timer: TimerPtr<'_>, expires: Time) {
+pub(crate) fn expire_entry(timer: TimerPtr<'_>, word: Word) {
     if is_on!(__tracepoint_bpf_timer_expire_entry) {
         let id = Identity::of(timer);
+        let expires = word.wanted().map_or(0, Time::nsecs);
+        let clock = timer.clock_of(word) as c_int;
 
         // SAFETY: The arguments are plain values.
         unsafe {
-            tracepoints::bpf_timer_expire_entry(id.timer, id.map_id, id.prog_id, expires.nsecs());
+            tracepoints::bpf_timer_expire_entry(id.timer, id.map_id, id.prog_id, expires, clock);
         }
     }
 }
@@ -198,4 +210,28 @@ pub(crate) fn expire_exit(timer: TimerPtr<'_>) {
         // SAFETY: The arguments are plain values.
         unsafe { tracepoints::bpf_timer_expire_exit(id.timer, id.map_id, id.prog_id) };
     }
+}
+
+/// Returns whether deaths are to be traced.
+#[inline]
+pub(crate) fn free_is_on() -> bool {
+    is_on!(__tracepoint_bpf_timer_free)
+}
+
+/// Kills a timer, and traces it with the map and the program that it has before. `kill` returns
+/// what the word was.
+///
+/// A timer that its maker has abandoned is not traced, since its initialization fails.
+#[cold]
+pub(crate) fn free<'a>(timer: TimerPtr<'a>, kill: impl FnOnce(TimerPtr<'a>) -> Word) -> Word {
+    let id = Identity::of(timer);
+    let word = kill(timer);
+
+    if !word.is_dead() {
+        let armed = word.wanted().is_some();
+
+        // SAFETY: The arguments are plain values.
+        unsafe { tracepoints::bpf_timer_free(id.timer, id.map_id, id.prog_id, armed) };
+    }
+    word
 }

@@ -255,9 +255,9 @@ impl WantedWord {
         self.exchange(Word::UNBORN, Word::DEAD)
     }
 
-    /// Makes the timer dead; returns whether it is queued. Called once, after the timer was taken
-    /// out of its slot.
-    pub(crate) fn kill(&self) -> bool {
+    /// Makes the timer dead; returns what the word was before. If that is queued, it still is.
+    /// Called once, after the timer was taken out of its slot.
+    pub(crate) fn kill(&self) -> Word {
         let kill = |old: Word| {
             let kept = old.0 & (Word::QUEUED | Word::RUNNING);
 
@@ -266,7 +266,7 @@ impl WantedWord {
 
         // Full: pairs with the load, with the barriers after an act, and with the Acquire in
         // `Links::map()`, since RCU's head is written later.
-        self.change(kill).is_ok_and(Word::is_queued)
+        self.change(kill).unwrap_or_else(|seen| seen)
     }
 
     /// Has the timer expire at another time than before; returns the word that says so.
@@ -477,7 +477,7 @@ mod tests {
         let word = born();
 
         word.want(at(16))?;
-        assert!(!word.kill());
+        assert!(!word.kill().is_queued());
         word.birth();
         assert!(word.load().is_dead());
         assert_eq!(word.load().wanted(), None);
@@ -501,7 +501,7 @@ mod tests {
             assert!(said.is_due_by(32));
             assert!(said.is_due_by(i64::MAX));
         }
-        assert!(!word.kill());
+        assert!(!word.kill().is_queued());
         assert!(!word.load().is_due_by(i64::MAX));
         Ok(())
     }
@@ -511,7 +511,7 @@ mod tests {
         let word = born();
 
         assert!(word.set_queued());
-        assert!(word.kill());
+        assert!(word.kill().is_queued());
         assert!(word.load().is_dead());
         assert!(word.clear_queued().is_dead());
     }

@@ -10,6 +10,16 @@
 #include "timer_helpers.h"
 #include "timer_tracepoints.skel.h"
 
+/* Deletes the timer of the one element. */
+static void free_timer(struct timer_tracepoints *skel)
+{
+	__u64 value[2] = {};
+	int key = 0;
+
+	ASSERT_OK(bpf_map_update_elem(bpf_map__fd(skel->maps.timers), &key, value, BPF_ANY),
+		  "update");
+}
+
 static void test_life(struct timer_tracepoints *skel)
 {
 	struct timer_tracepoints__bss *bss = skel->bss;
@@ -24,6 +34,7 @@ static void test_life(struct timer_tracepoints *skel)
 	comes_true(READ_ONCE(bss->events[EXPIRE_EXIT].order));
 	ASSERT_OK(run(skel->progs.cancel), "run");
 	ASSERT_EQ(bss->err, 0, "cancel");
+	free_timer(skel);
 
 	map_id = id_of_map(skel->maps.timers);
 	prog_id = id_of(skel->progs.arm);
@@ -36,11 +47,31 @@ static void test_life(struct timer_tracepoints *skel)
 		ASSERT_EQ(bss->events[i].timer, timer, "timer");
 		ASSERT_EQ(bss->events[i].map_id, map_id, "map_id");
 		ASSERT_EQ(bss->events[i].ret, 0, "ret");
-		ASSERT_EQ(bss->events[i].prog_id, i == INIT ? 0 : prog_id, "prog_id");
+		/* The cancellation has dropped the callback. */
+		ASSERT_EQ(bss->events[i].prog_id, i == INIT || i == FREE ? 0 : prog_id, "prog_id");
 	}
 	ASSERT_EQ(bss->events[START].nsecs, bss->nsecs, "nsecs");
 	ASSERT_GT(bss->events[EXPIRE_ENTRY].nsecs, bss->nsecs, "expires");
+	ASSERT_EQ(bss->events[EXPIRE_ENTRY].flags, CLOCK_MONOTONIC, "clockid");
 	ASSERT_EQ(bss->events[CANCEL].flags, false, "async");
+	ASSERT_EQ(bss->events[FREE].flags, false, "armed");
+}
+
+static void test_free(struct timer_tracepoints *skel)
+{
+	struct event *event = &skel->bss->events[FREE];
+
+	skel->bss->nsecs = HOUR;
+	if (!ASSERT_OK(run(skel->progs.arm), "run") || !ASSERT_OK(skel->bss->err, "arm"))
+		return;
+	free_timer(skel);
+	ASSERT_EQ(event->order, 3, "order");
+	ASSERT_EQ(event->map_id, id_of_map(skel->maps.timers), "map_id");
+	ASSERT_EQ(event->prog_id, id_of(skel->progs.arm), "prog_id");
+	ASSERT_EQ(event->flags, true, "armed");
+	/* The element has no timer now. */
+	free_timer(skel);
+	ASSERT_EQ(skel->bss->seen, 3, "events");
 }
 
 static void test_results(struct timer_tracepoints *skel)
@@ -92,6 +123,7 @@ static const struct {
 	void (*test)(struct timer_tracepoints *skel);
 } tests[] = {
 	{ "life", test_life },
+	{ "free", test_free },
 	{ "results", test_results },
 	{ "text", test_text },
 };

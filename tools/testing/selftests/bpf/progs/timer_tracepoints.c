@@ -93,7 +93,8 @@ int BPF_PROG(on_cancel, const void *timer, u32 map_id, u32 prog_id, bool async, 
 }
 
 SEC("tp_btf/bpf_timer_expire_entry")
-int BPF_PROG(on_expire_entry, const void *timer, u32 map_id, u32 prog_id, s64 expires)
+int BPF_PROG(on_expire_entry, const void *timer, u32 map_id, u32 prog_id, s64 expires,
+	     int clockid)
 {
 	struct event *event;
 
@@ -104,6 +105,7 @@ int BPF_PROG(on_expire_entry, const void *timer, u32 map_id, u32 prog_id, s64 ex
 	event->map_id = map_id;
 	event->prog_id = prog_id;
 	event->nsecs = expires;
+	event->flags = clockid;
 	return 0;
 }
 
@@ -118,6 +120,21 @@ int BPF_PROG(on_expire_exit, const void *timer, u32 map_id, u32 prog_id)
 	event->timer = (__u64)timer;
 	event->map_id = map_id;
 	event->prog_id = prog_id;
+	return 0;
+}
+
+SEC("tp_btf/bpf_timer_free")
+int BPF_PROG(on_free, const void *timer, u32 map_id, u32 prog_id, bool armed)
+{
+	struct event *event;
+
+	if ((__u64)timer != watched)
+		return 0;
+	event = next(FREE);
+	event->timer = (__u64)timer;
+	event->map_id = map_id;
+	event->prog_id = prog_id;
+	event->flags = armed;
 	return 0;
 }
 

@@ -3,7 +3,7 @@
 #ifndef __TIMER_TRACEPOINTS_H
 #define __TIMER_TRACEPOINTS_H
 
-enum { INIT, START, EXPIRE_ENTRY, CALLBACK, EXPIRE_EXIT, CANCEL, EVENTS };
+enum { INIT, START, EXPIRE_ENTRY, CALLBACK, EXPIRE_EXIT, CANCEL, FREE, EVENTS };
 
 struct event {
 	__u64 order;	/* 1 is the first */
