@@ -53,24 +53,12 @@ const ROUNDS: usize = 1000;
 const HERE: u32 = 0;
 const THERE: u32 = 1;
 
-/// Marks the current test as skipped.
-fn skip(why: &CStr) {
-    // SAFETY: Callable in any task.
-    let test = unsafe { bindings::kunit_get_current_test() };
-
-    kunit::info(fmt!("skipped: {why}\n"));
-    if !test.is_null() {
-        // SAFETY: This task runs the test, and nobody else accesses its status now.
-        unsafe { (*test).status = bindings::kunit_status_KUNIT_SKIPPED };
-    }
-}
-
 /// Runs `test` on CPU 0, or skips it if there is no other CPU.
 fn with_two_cpus(test: impl Fn() -> Result + Sync) -> Result {
     let result = Atomic::new(0);
 
     if cpu::nr_cpu_ids() < 2 {
-        skip(c"needs two CPUs");
+        kunit::mark_skipped(fmt!("needs two CPUs"));
         return Ok(());
     }
     wait_for_clock_source();
