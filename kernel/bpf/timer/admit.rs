@@ -35,9 +35,10 @@ impl Timer {
     /// To be called by readers that have found the timer in its slot, with the timer's element. A
     /// timer that is dead stays dead.
     pub(crate) fn admit(&self, element: Element<'_>) -> Result {
-        // R3: Pairs with the full barrier of the atomic64_dec_and_test() of `usercnt`, after which
-        // the release looks into the slots, and with the one in `Slot::cancel_and_free()`. Either
-        // those find this timer, or this finds no user, or the element deleted.
+        // R3: Pairs with the full barrier of atomic64_dec_and_test() when the map loses its last
+        // user reference, and with the barrier in `Slot::cancel_and_free()`. Whoever executes them
+        // looks into the slot afterwards, and finds this timer. Otherwise, this finds no user
+        // reference, or finds the element deleted.
         smp_mb(Full);
         if !element.map().has_user_refs() {
             return Err(EPERM);
@@ -66,8 +67,8 @@ impl Timer {
             Err(EINVAL) => {}
             found => return found.map(Some),
         }
-        // SAFETY: The timer was not dead after the pointer was read, so that is the map, and by the
-        // type invariants the element is one of it; both are valid.
+        // SAFETY: The timer was not dead after the pointer was read, so the pointer is that of the
+        // map. By the type invariants, the element is in that map, and both are valid.
         let element = unsafe { Element::from_value(&*map, self.value()) };
         if !element.map().is_resizable_hash() {
             return Err(EINVAL);

@@ -136,8 +136,8 @@ impl Timer {
         element: Element<'_>,
         clock: ClockId,
     ) -> impl PinInit<Self, Error> + '_ {
-        // INVARIANT: The timer is for the slot in `element`, and dies with that; the rest is the
-        // safety requirement.
+        // INVARIANT: The timer is for the slot in `element`, and dies with that. The safety
+        // requirement says the rest.
         try_pin_init!(Self {
             hrtimer <- SoftHrTimer::new(steady(clock), StartMode::ABSOLUTE),
             callback: CallbackCell::new(),

@@ -25,9 +25,9 @@ use super::ARCH_KMALLOC_MINALIGN;
 
 /// The allocator of `kmalloc_nolock()`, which takes no lock that it would have to wait for.
 ///
-/// Allocates and frees in any context, NMI included. Allocations fail rather than wait, much more
-/// often than those of [`Kmalloc`](super::Kmalloc); they are limited to what a slab cache serves
-/// (`KMALLOC_MAX_CACHE_SIZE` bytes) and to its alignment. An allocation cannot grow.
+/// Allocates and frees in any context, NMI included. An allocation never waits, so it fails much
+/// more often than one of [`Kmalloc`](super::Kmalloc). It is limited to the sizes of the slab
+/// caches (up to `KMALLOC_MAX_CACHE_SIZE` bytes) and to their alignment. It cannot grow.
 ///
 /// The flags may be [`__GFP_ZERO`] and [`__GFP_NOWARN`]. An allocation with any other flag fails.
 /// Some architectures cannot serve it at all.
