@@ -32,7 +32,7 @@ struct {
 } many SEC(".maps");
 
 /* The answers, the results, and what the clocks and the CPU were before. */
-struct bpf_timer_info infos[STATES];
+struct answer infos[STATES];
 int results[STATES];
 __u64 before[STATES];
 __u32 cpus[STATES];
@@ -46,7 +46,8 @@ static void ask(struct bpf_timer *timer, __u32 state)
 	if (state >= STATES)
 		return;
 	results[state] = bpf_timer_info(timer, &info, sizeof(info));
-	infos[state] = info;
+	_Static_assert(sizeof(info) == sizeof(infos[0]), "the test has all fields");
+	__builtin_memcpy(&infos[state], &info, sizeof(info));
 	cpus[state] = bpf_get_smp_processor_id();
 }
 
@@ -110,7 +111,7 @@ int ask_in_each_state(void *ctx)
 }
 
 /* What the shortest and the longest answers leave of what was in the memory before. */
-struct bpf_timer_info shortest;
+struct answer shortest;
 __u64 longest[8];
 
 SEC("syscall")
@@ -124,7 +125,7 @@ int ask_for_other_sizes(void *ctx)
 		return 1;
 	__builtin_memset(&shortest, 0xff, sizeof(shortest));
 	__builtin_memset(longest, 0xff, sizeof(longest));
-	if (bpf_timer_info(&value->timer, &shortest, sizeof(shortest.expires)))
+	if (bpf_timer_info(&value->timer, (void *)&shortest, sizeof(shortest.expires)))
 		return 2;
 	return bpf_timer_info(&value->timer, (void *)longest, sizeof(longest));
 }

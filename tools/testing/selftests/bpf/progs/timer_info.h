@@ -9,7 +9,17 @@ enum {
 	RESTARTED, STATES
 };
 
-/* The element whose callback asks, and elements that stay where they are in a walk. */
+/* As struct bpf_timer_info, which user space does not have. */
+struct answer {
+	__u64 expires;
+	__u64 remaining;
+	__u32 prog_id;
+	__u32 clockid;
+	__s32 cpu;
+	__u32 flags;
+};
+
+/* How many elements stay where they are during a walk, and how many may come and go. */
 #define KEEP 4096
 #define CHURN 1024
 
