@@ -90,7 +90,7 @@ static void *run_churn(void *arg)
 	return NULL;
 }
 
-/* A walk while elements come and go finds each timer that stays, once. */
+/* A walk while other timers come and go finds each timer that stays, once. */
 static void test_walk_beside_churn(struct timer_info *skel)
 {
 	__u64 end = now(CLOCK_MONOTONIC) + stress_seconds() * NSEC_PER_SEC;
