@@ -271,10 +271,7 @@ static void test_free(void)
 	printf("bench_free %s %u %.4f\n", who(), timers, (double)least / NSEC_PER_SEC);
 }
 
-static const struct {
-	const char *name;
-	void (*test)(void);
-} tests[] = {
+static const struct subtest tests[] = {
 	{ "lateness", test_lateness },
 	{ "neighbour", test_neighbour },
 	{ "memory", test_memory },
@@ -283,9 +280,5 @@ static const struct {
 
 void serial_test_timer_bench_time(void)
 {
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(tests); i++)
-		if (test__start_subtest(tests[i].name))
-			tests[i].test();
+	run_subtests(tests);
 }

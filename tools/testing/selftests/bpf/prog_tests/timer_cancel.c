@@ -81,7 +81,7 @@ static void race(struct timer_cancel *skel)
 		check_results(skel);
 }
 
-static void test_beside_expiry(__u32 context, const char *programs)
+static void check_beside_expiry(__u32 context, const char *programs)
 {
 	struct bpf_link *probe = NULL;
 	struct timer_cancel *skel;
@@ -112,7 +112,7 @@ out:
 	timer_cancel__destroy(skel);
 }
 
-static void test_once(void)
+static void test_with_interrupts_off(void)
 {
 	struct timer_cancel *skel = load_timers(timer_cancel);
 
@@ -128,7 +128,7 @@ static void test_once(void)
 	timer_cancel__destroy(skel);
 }
 
-static void test_own(void)
+static void test_interrupted_callback(void)
 {
 	struct timer_cancel *skel = load_timers(timer_cancel);
 
@@ -142,25 +142,48 @@ static void test_own(void)
 	timer_cancel__destroy(skel);
 }
 
+static void test_task_beside_expiry(void)
+{
+	check_beside_expiry(TASK, NULL);
+}
+
+static void test_softirq_beside_expiry(void)
+{
+	check_beside_expiry(SOFTIRQ, NULL);
+}
+
+static void test_interrupts_off_beside_expiry(void)
+{
+	check_beside_expiry(IRQS_OFF, NULL);
+}
+
+#ifdef __x86_64__
+static void test_hardirq_beside_expiry(void)
+{
+	check_beside_expiry(HARDIRQ, "in_hardirq");
+}
+
+static void test_nmi_beside_expiry(void)
+{
+	check_beside_expiry(NMI, "in_nmi");
+}
+#endif
+
+static const struct subtest tests[] = {
+	{ "with_interrupts_off", test_with_interrupts_off },
+	{ "interrupted_callback", test_interrupted_callback },
+	{ "task_beside_expiry", test_task_beside_expiry },
+	{ "softirq_beside_expiry", test_softirq_beside_expiry },
+	{ "interrupts_off_beside_expiry", test_interrupts_off_beside_expiry },
+#ifdef __x86_64__
+	{ "hardirq_beside_expiry", test_hardirq_beside_expiry },
+	{ "nmi_beside_expiry", test_nmi_beside_expiry },
+#endif
+};
+
 /* Serial: the other CPU must be free. */
 void serial_test_timer_cancel(void)
 {
-	if (skip_hazard())
-		return;
-	if (test__start_subtest("with_interrupts_off"))
-		test_once();
-	if (test__start_subtest("interrupted_callback"))
-		test_own();
-	if (test__start_subtest("task_beside_expiry"))
-		test_beside_expiry(TASK, NULL);
-	if (test__start_subtest("softirq_beside_expiry"))
-		test_beside_expiry(SOFTIRQ, NULL);
-	if (test__start_subtest("interrupts_off_beside_expiry"))
-		test_beside_expiry(IRQS_OFF, NULL);
-#ifdef __x86_64__
-	if (test__start_subtest("hardirq_beside_expiry"))
-		test_beside_expiry(HARDIRQ, "in_hardirq");
-	if (test__start_subtest("nmi_beside_expiry"))
-		test_beside_expiry(NMI, "in_nmi");
-#endif
+	if (!skip_hazard())
+		run_subtests(tests);
 }

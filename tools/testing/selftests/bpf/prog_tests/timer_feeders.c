@@ -72,7 +72,7 @@ static void feed(struct timer_feeders *skel)
 	unpin(&cpus);
 }
 
-static void test_feeder(const char *feeder)
+static void check_feeder(const char *feeder)
 {
 	struct timer_feeders *skel = load_timers_with(timer_feeders, feeder);
 
@@ -83,7 +83,12 @@ static void test_feeder(const char *feeder)
 	timer_feeders__destroy(skel);
 }
 
-static void test_workqueue(void)
+static void test_at_irq_exit(void)
+{
+	check_feeder("irq_exit");
+}
+
+static void test_at_queue_work(void)
 {
 	struct timer_feeders *skel = load_timers_with(timer_feeders, "workqueue");
 
@@ -95,8 +100,23 @@ static void test_workqueue(void)
 	timer_feeders__destroy(skel);
 }
 
+static void test_at_death(void)
+{
+	check_feeder("death");
+}
+
+static void test_at_start(void)
+{
+	check_feeder("start");
+}
+
 #ifdef __x86_64__
-static void test_probe(void)
+static void test_at_irq_work_exit(void)
+{
+	check_feeder("irq_work_exit");
+}
+
+static void test_at_start_in_probe(void)
 {
 	struct timer_feeders *skel = load_timers_with(timer_feeders, "probe");
 
@@ -113,23 +133,20 @@ static void test_probe(void)
 }
 #endif
 
+static const struct subtest tests[] = {
+	{ "at_irq_exit", test_at_irq_exit },
+	{ "at_queue_work", test_at_queue_work },
+	{ "at_death", test_at_death },
+	{ "at_start", test_at_start },
+#ifdef __x86_64__
+	{ "at_irq_work_exit", test_at_irq_work_exit },
+	{ "at_start_in_probe", test_at_start_in_probe },
+#endif
+};
+
 /* Serial: the programs also trace what all other tests do. */
 void serial_test_timer_feeders(void)
 {
-	if (skip_hazard())
-		return;
-	if (test__start_subtest("at_irq_exit"))
-		test_feeder("irq_exit");
-	if (test__start_subtest("at_queue_work"))
-		test_workqueue();
-	if (test__start_subtest("at_death"))
-		test_feeder("death");
-	if (test__start_subtest("at_start"))
-		test_feeder("start");
-#ifdef __x86_64__
-	if (test__start_subtest("at_irq_work_exit"))
-		test_feeder("irq_work_exit");
-	if (test__start_subtest("at_start_in_probe"))
-		test_probe();
-#endif
+	if (!skip_hazard())
+		run_subtests(tests);
 }

@@ -215,14 +215,14 @@ static void test_freed_in_rcu(void)
 	ASSERT_TRUE(is_unloaded(id), "unloaded");
 }
 
+static const struct subtest tests[] = {
+	{ "tracing_programs", test_tracing_programs },
+	{ "inner_map_replaced", test_inner_map_replaced },
+	{ "memory_limit", test_memory_limit },
+	{ "freed_in_rcu", test_freed_in_rcu },
+};
+
 void serial_test_timer_fixes(void)
 {
-	if (test__start_subtest("tracing_programs"))
-		test_tracing_programs();
-	if (test__start_subtest("inner_map_replaced"))
-		test_inner_map_replaced();
-	if (test__start_subtest("memory_limit"))
-		test_memory_limit();
-	if (test__start_subtest("freed_in_rcu"))
-		test_freed_in_rcu();
+	run_subtests(tests);
 }

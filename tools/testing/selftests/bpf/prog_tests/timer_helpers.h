@@ -104,6 +104,23 @@ static inline bool skip_one_cpu(void)
 	return true;
 }
 
+/* A row in the table of a test's subtests. */
+struct subtest {
+	const char *name;
+	void (*run)(void);
+};
+
+static inline void __run_subtests(const struct subtest *tests, int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (test__start_subtest(tests[i].name))
+			tests[i].run();
+}
+
+#define run_subtests(tests) __run_subtests(tests, ARRAY_SIZE(tests))
+
 /* The time for which a test that looks for races runs. */
 static inline unsigned int stress_seconds(void)
 {

@@ -580,10 +580,7 @@ static void test_rounds_under_load(void)
 	timer_memory__destroy(memory);
 }
 
-static const struct {
-	const char *name;
-	void (*test)(void);
-} tests[] = {
+static const struct subtest tests[] = {
 	{ "start_on_dead_cpu_fires", test_start_on_dead_cpu_fires },
 	{ "delete_on_dying_cpu_ends_grace_periods", test_delete_on_dying_cpu_ends_grace_periods },
 	{ "every_step_of_going_down", test_every_step_of_going_down },
@@ -608,7 +605,7 @@ void serial_test_timer_hotplug(void)
 			test__skip();
 			continue;
 		}
-		tests[i].test();
+		tests[i].run();
 		set_online(true);
 		lost = env.subtest_state->error_cnt;
 	}

@@ -27,7 +27,7 @@ static bool push(struct timer_push *skel)
 	return !skel->bss->calls;
 }
 
-static void push_back(__u64 clock, bool absolute)
+static void push_back(clockid_t clock, bool absolute)
 {
 	struct timer_push *skel;
 	bool pushed = false;
@@ -71,21 +71,28 @@ out:
 	timer_push__destroy(skel);
 }
 
+static const struct {
+	const char *name;
+	clockid_t clock;
+	bool absolute;
+} tests[] = {
+	{ "monotonic", CLOCK_MONOTONIC },
+	{ "monotonic_absolute", CLOCK_MONOTONIC, true },
+	{ "boottime", CLOCK_BOOTTIME },
+	{ "boottime_absolute", CLOCK_BOOTTIME, true },
+	{ "realtime", CLOCK_REALTIME },
+};
+
 /* Serial: while anything traces hrtimer starts, each start arms the hrtimer. */
 void serial_test_timer_push(void)
 {
+	int i;
+
 	if (!are_in_rust()) {
 		test__skip();
 		return;
 	}
-	if (test__start_subtest("monotonic"))
-		push_back(CLOCK_MONOTONIC, false);
-	if (test__start_subtest("monotonic_absolute"))
-		push_back(CLOCK_MONOTONIC, true);
-	if (test__start_subtest("boottime"))
-		push_back(CLOCK_BOOTTIME, false);
-	if (test__start_subtest("boottime_absolute"))
-		push_back(CLOCK_BOOTTIME, true);
-	if (test__start_subtest("realtime"))
-		push_back(CLOCK_REALTIME, false);
+	for (i = 0; i < ARRAY_SIZE(tests); i++)
+		if (test__start_subtest(tests[i].name))
+			push_back(tests[i].clock, tests[i].absolute);
 }

@@ -249,15 +249,15 @@ static void test_clock_set_back_in_callback(void)
 	timer_races__destroy(skel);
 }
 
+static const struct subtest tests[] = {
+	{ "h10_clock_set_back_in_callback", test_clock_set_back_in_callback },
+	{ "init_beside_last_close", test_init_beside_last_close },
+	{ "h13_start_beside_set_callback", test_start_beside_set_callback },
+};
+
 /* Serial: the test sets the clock. */
 void serial_test_timer_races(void)
 {
-	if (skip_hazard() || skip_one_cpu())
-		return;
-	if (test__start_subtest("h10_clock_set_back_in_callback"))
-		test_clock_set_back_in_callback();
-	if (test__start_subtest("init_beside_last_close"))
-		test_init_beside_last_close();
-	if (test__start_subtest("h13_start_beside_set_callback"))
-		test_start_beside_set_callback();
+	if (!skip_hazard() && !skip_one_cpu())
+		run_subtests(tests);
 }

@@ -127,7 +127,7 @@ static void test_nothing_left_in_hash(void)
 }
 
 /* The map's allocator keeps some of the memory, with the timers that are in it. */
-static void test_nothing_left_in_rhash(bool armed)
+static void check_nothing_left_in_rhash(bool armed)
 {
 	struct timer_stale *skel = load(armed, HOUR);
 
@@ -136,6 +136,16 @@ static void test_nothing_left_in_rhash(bool armed)
 	while (recycle(skel) && skel->bss->recycled < ELEMENTS)
 		;
 	check_nothing_left(skel, skel->maps.rhash, skel->progs.stale_in_rhash, "rhash");
+}
+
+static void test_nothing_left_in_rhash(void)
+{
+	check_nothing_left_in_rhash(false);
+}
+
+static void test_nothing_left_in_rhash_if_armed(void)
+{
+	check_nothing_left_in_rhash(true);
 }
 
 static void test_recycled_is_usable(void)
@@ -200,20 +210,17 @@ static void test_inner_map_replaced(void)
 	timer_stale__destroy(skel);
 }
 
+static const struct subtest tests[] = {
+	{ "nothing_left_in_hash", test_nothing_left_in_hash },
+	{ "nothing_left_in_rhash", test_nothing_left_in_rhash },
+	{ "nothing_left_in_rhash_if_armed", test_nothing_left_in_rhash_if_armed },
+	{ "deleted_element_gets_no_callback", test_deleted_element_gets_no_callback },
+	{ "recycled_is_usable", test_recycled_is_usable },
+	{ "inner_map_replaced", test_inner_map_replaced },
+};
+
 void test_timer_stale(void)
 {
-	if (skip_hazard())
-		return;
-	if (test__start_subtest("nothing_left_in_hash"))
-		test_nothing_left_in_hash();
-	if (test__start_subtest("nothing_left_in_rhash"))
-		test_nothing_left_in_rhash(false);
-	if (test__start_subtest("nothing_left_in_rhash_if_armed"))
-		test_nothing_left_in_rhash(true);
-	if (test__start_subtest("deleted_element_gets_no_callback"))
-		test_deleted_element_gets_no_callback();
-	if (test__start_subtest("recycled_is_usable"))
-		test_recycled_is_usable();
-	if (test__start_subtest("inner_map_replaced"))
-		test_inner_map_replaced();
+	if (!skip_hazard())
+		run_subtests(tests);
 }
