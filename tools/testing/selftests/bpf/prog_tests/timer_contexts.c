@@ -16,7 +16,7 @@
 
 enum { TASK, IRQS_OFF, HARDIRQ, NMI, EXPIRY, CONTEXTS };
 
-static volatile bool stop;
+static bool stop;
 
 struct job {
 	pthread_t thread;
@@ -30,7 +30,7 @@ static void *work(void *arg)
 	struct job *job = arg;
 
 	job->err = !pin_to(job->cpu);
-	while (!stop && !job->err)
+	while (!READ_ONCE(stop) && !job->err)
 		job->err = run(job->skel->progs.in_task) ?: run(job->skel->progs.cancel);
 	return NULL;
 }
@@ -76,7 +76,7 @@ void serial_test_timer_contexts(void)
 	if (!ASSERT_OK(timer_contexts__attach(skel), "attach") || !ASSERT_GT(id, 0, "id"))
 		goto out;
 
-	stop = false;
+	WRITE_ONCE(stop, false);
 	for (i = 0; i < cpus && i < MAX_CPUS; i++) {
 		jobs[i].skel = skel;
 		jobs[i].cpu = i;
@@ -91,7 +91,7 @@ void serial_test_timer_contexts(void)
 	skel->bss->on = false;
 	set_console_loglevel(level);
 	ASSERT_EQ(has_warned(), tainted, "no warning");
-	stop = true;
+	WRITE_ONCE(stop, true);
 	while (i-- > 0) {
 		pthread_join(jobs[i].thread, NULL);
 		ASSERT_OK(jobs[i].err, "run");

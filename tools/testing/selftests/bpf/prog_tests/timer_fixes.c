@@ -111,14 +111,14 @@ struct use {
 	pthread_t thread;
 	int fd;
 	int err;
-	volatile bool stop;
+	bool stop;
 };
 
 static void *use_inner(void *arg)
 {
 	struct use *use = arg;
 
-	while (!use->stop && !use->err)
+	while (!READ_ONCE(use->stop) && !use->err)
 		use->err = run_fd(use->fd);
 	return NULL;
 }
@@ -140,7 +140,7 @@ static void test_inner_map_replaced(void)
 	ASSERT_TRUE(comes_true(READ_ONCE(skel->bss->uses)), "in use");
 	for (i = 0; i < REPLACEMENTS && replace_inner(skel); i++)
 		;
-	use.stop = true;
+	WRITE_ONCE(use.stop, true);
 	pthread_join(use.thread, NULL);
 	ASSERT_OK(use.err, "run");
 out:

@@ -462,7 +462,7 @@ static void test_steps_in_probes(void)
 #endif
 }
 
-static volatile bool stop;
+static bool stop;
 
 /* A thread that uses timers, on @cpu while that is online. */
 struct user {
@@ -477,7 +477,7 @@ static void *use(void *arg)
 {
 	struct user *user = arg;
 
-	while (!stop && !user->err) {
+	while (!READ_ONCE(stop) && !user->err) {
 		pin_to(user->cpu);
 		user->err = run(user->skel->progs.use_in_thread);
 		usleep(100);
@@ -487,7 +487,7 @@ static void *use(void *arg)
 
 static void *disturb(void *arg)
 {
-	while (!stop && send_nmis())
+	while (!READ_ONCE(stop) && send_nmis())
 		usleep(20000);
 	return NULL;
 }
@@ -508,7 +508,7 @@ static void go_and_come_under_load(struct timer_hotplug *skel)
 	pthread_t nmis;
 	int i;
 
-	stop = false;
+	WRITE_ONCE(stop, false);
 	if (!ASSERT_OK(pthread_create(&nmis, NULL, disturb, NULL), "thread"))
 		return;
 	for (i = 0; i < ARRAY_SIZE(users); i++) {
@@ -520,7 +520,7 @@ static void go_and_come_under_load(struct timer_hotplug *skel)
 	skel->bss->on = true;
 	go_and_come_often();
 	skel->bss->on = false;
-	stop = true;
+	WRITE_ONCE(stop, true);
 	while (i-- > 0) {
 		pthread_join(users[i].thread, NULL);
 		ASSERT_OK(users[i].err, "run");

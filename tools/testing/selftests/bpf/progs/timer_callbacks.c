@@ -49,7 +49,7 @@ __u64 early;
 static void meet(void)
 {
 	__sync_fetch_and_add(&arrived, 1);
-	spin_until(*(volatile __u32 *)&arrived >= parties, MAX_SPIN);
+	spin_until(READ_ONCE(arrived) >= parties, MAX_SPIN);
 }
 
 static void repeat(__u32 own, struct elem *value)

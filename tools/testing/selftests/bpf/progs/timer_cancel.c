@@ -69,8 +69,8 @@ static void cancel(void)
 		return;
 	due = false;
 	result = bpf_timer_cancel(&value->timer);
-	seen = *(volatile __u64 *)&begun;
-	if (result >= 0 && context <= SOFTIRQ && seen != *(volatile __u64 *)&ended)
+	seen = READ_ONCE(begun);
+	if (result >= 0 && context <= SOFTIRQ && seen != READ_ONCE(ended))
 		unfinished++;
 	cancelled = true;
 }
@@ -111,8 +111,7 @@ int start_when_asked(void *ctx)
 	if (!value)
 		return -ENOENT;
 	bpf_for(i, 0, ROUNDS) {
-		spin_until(*(volatile __u32 *)&asked != answered || *(volatile bool *)&stop,
-			   MAX_SPIN);
+		spin_until(READ_ONCE(asked) != answered || READ_ONCE(stop), MAX_SPIN);
 		if (stop || asked == answered)
 			return 0;
 		err = bpf_timer_start(&value->timer, bpf_get_prandom_u32() % 65536,
@@ -187,18 +186,18 @@ static void account(__u64 before)
 		after = begun;
 		end = bpf_ktime_get_ns() + 32768;
 		spin_until(bpf_ktime_get_ns() > end, NSEC_PER_MSEC);
-		if (after != *(volatile __u64 *)&begun)
+		if (after != READ_ONCE(begun))
 			late++;
 		break;
 	case -EBUSY:
 		returned[BUSY]++;
-		if (!spin_until(*(volatile __u64 *)&begun != before, MAX_SPIN))
+		if (!spin_until(READ_ONCE(begun) != before, MAX_SPIN))
 			unaccounted++;
 		break;
 	default:
 		unexpected = result;
 	}
-	spin_until(*(volatile __u64 *)&ended == *(volatile __u64 *)&begun, MAX_SPIN);
+	spin_until(READ_ONCE(ended) == READ_ONCE(begun), MAX_SPIN);
 }
 
 static int race(struct elem *value, struct elem *vehicle)
@@ -211,7 +210,7 @@ static int race(struct elem *value, struct elem *vehicle)
 	if (err)
 		return err;
 	asked++;
-	if (!spin_until(*(volatile __u32 *)&answered == asked, MAX_SPIN))
+	if (!spin_until(READ_ONCE(answered) == asked, MAX_SPIN))
 		return -ETIMEDOUT;
 	starts++;
 	end = bpf_ktime_get_ns() + bpf_get_prandom_u32() % 262144;
@@ -219,7 +218,7 @@ static int race(struct elem *value, struct elem *vehicle)
 	err = cancel_in_context(vehicle);
 	if (err)
 		return err;
-	if (!spin_until(*(volatile bool *)&cancelled, MAX_SPIN))
+	if (!spin_until(READ_ONCE(cancelled), MAX_SPIN))
 		return -ETIMEDOUT;
 	account(before);
 	return 0;

@@ -10,6 +10,9 @@
 #define CLOCK_BOOTTIME 7
 #define NSEC_PER_MSEC 1000000ULL
 
+#define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
+#define WRITE_ONCE(x, val) (*(volatile typeof(x) *)&(x) = (val))
+
 /*
  * Spins until @cond, for @nsecs at most. Tells whether it came true. There are two loops
  * because one ends after BPF_MAX_LOOPS, in less than a second.

@@ -106,7 +106,7 @@ static int hold(struct bpf_map *map, __u32 *key, struct elem *value)
 {
 	held = true;
 	/* If it is not released in time, do not start again: this may interrupt the releaser. */
-	if (spin_until(*(volatile bool *)&release, MAX_HOLD))
+	if (spin_until(READ_ONCE(release), MAX_HOLD))
 		restarted = bpf_timer_start(&value->timer, 0, 0);
 	__sync_fetch_and_add(&runs, 1);
 	ended = true;

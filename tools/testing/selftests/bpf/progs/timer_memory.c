@@ -74,7 +74,7 @@ static int callback(void *map, __u32 *key, struct elem *value)
 static void wait_for_others(void)
 {
 	__sync_fetch_and_add(&arrived, 1);
-	spin_until(*(volatile __u32 *)&arrived >= parties, MAX_SPIN);
+	spin_until(READ_ONCE(arrived) >= parties, MAX_SPIN);
 }
 
 /* If several CPUs run this, one may make a timer where another one has just made one. */

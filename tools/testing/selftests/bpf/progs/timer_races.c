@@ -100,7 +100,7 @@ int set_callbacks(void *ctx)
 		value = elem(key);
 		if (!value)
 			return -ENOENT;
-		spin_until(*(volatile __u32 *)&starting > key, MAX_SPIN);
+		spin_until(READ_ONCE(starting) > key, MAX_SPIN);
 		err = bpf_timer_set_callback(&value->timer, count_call);
 		if (err)
 			return err;
@@ -170,10 +170,9 @@ int hold_write(void *ctx)
 	__u64 wanted = attempts + 2;
 
 	held++;
-	spin_until(*(volatile __u64 *)&attempts >= wanted || *(volatile __u64 *)&started,
-		   MAX_SPIN);
+	spin_until(READ_ONCE(attempts) >= wanted || READ_ONCE(started), MAX_SPIN);
 	if (started)
-		spin_until(*(volatile __u64 *)&called, 100 * NSEC_PER_MSEC);
+		spin_until(READ_ONCE(called), 100 * NSEC_PER_MSEC);
 	return 0;
 }
 
@@ -217,7 +216,7 @@ SEC("perf_event")
 int hold_init(void *ctx)
 {
 	published = true;
-	spin_until(*(volatile bool *)&released, MAX_SPIN);
+	spin_until(READ_ONCE(released), MAX_SPIN);
 	return 0;
 }
 
@@ -246,7 +245,7 @@ static int wait_for_target(void *map, __u32 *key, struct elem *value)
 
 	if (is_first) {
 		waiting = true;
-		missed |= !spin_until(*(volatile bool *)&stepped, MAX_SPIN);
+		missed |= !spin_until(READ_ONCE(stepped), MAX_SPIN);
 		missed |= wall_clock() >= target;
 	}
 	if (missed || wall_clock() >= target)

@@ -155,14 +155,14 @@ int BPF_PROG(wait_for_lookup, void *elem)
 {
 	freeing = (__u64)elem;
 	freed_at = bpf_ktime_get_ns();
-	spin_until(*(volatile __u64 *)&looking, NSEC_PER_MSEC);
+	spin_until(READ_ONCE(looking), NSEC_PER_MSEC);
 	return 0;
 }
 
 /* The key is in the element. */
 static bool is_being_freed(void *key)
 {
-	return (__u64)key - *(volatile __u64 *)&freeing < 64;
+	return (__u64)key - READ_ONCE(freeing) < 64;
 }
 
 SEC("fentry/rhtab_map_lookup_elem")
