@@ -2,7 +2,7 @@
 /*
  * Callbacks operate on their own timer and on others, also all at once.
  *
- * Covers R4 (cancel_cycle_of_*) and the contract of callbacks.
+ * Covers R4 (cancel_cycle_of_*), H8 (h8_*), and the contract of callbacks.
  */
 #include <test_progs.h>
 #include "progs/timer_callbacks.h"
@@ -62,6 +62,34 @@ static void test_periodic(struct timer_callbacks *skel)
 	ASSERT_EQ(runs(skel, 0), 20, "no more");
 	ASSERT_OK(skel->bss->scripts[0].result, "start");
 	ASSERT_EQ(skel->bss->early, 0, "early");
+}
+
+/* A run of a callback counts as a run of the program that has set it. */
+static void test_run_statistics(struct timer_callbacks *skel)
+{
+	struct bpf_prog_info before, after;
+	int stats;
+
+	if (skip_hazard())
+		return;
+	stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	if (!ASSERT_GE(stats, 0, "enable stats"))
+		return;
+	skel->bss->repeats = 10;
+	skel->bss->interval = NSEC_PER_MSEC;
+	if (!init(skel, 0, REPEAT, 0))
+		goto out;
+	before = info_of(skel->progs.init);
+	start(skel, 0, 5 * NSEC_PER_MSEC, 0);
+	ASSERT_TRUE(comes_true(runs(skel, 0) >= 10), "runs");
+	/* The last run is counted when it has ended. */
+	comes_true(info_of(skel->progs.init).run_cnt - before.run_cnt >= 10);
+	after = info_of(skel->progs.init);
+	ASSERT_EQ(runs(skel, 0), 10, "runs");
+	ASSERT_EQ(after.run_cnt - before.run_cnt, 10, "run_cnt");
+	ASSERT_GT(after.run_time_ns, before.run_time_ns, "run_time_ns");
+out:
+	close(stats);
 }
 
 static void test_delete_own(struct timer_callbacks *skel)
@@ -291,6 +319,7 @@ static const struct {
 	void (*test)(struct timer_callbacks *skel);
 } tests[] = {
 	{ "periodic", test_periodic },
+	{ "h8_run_statistics_count_callbacks", test_run_statistics },
 	{ "delete_own", test_delete_own },
 	{ "cancel_own", test_cancel_own },
 	{ "cancel_async_own", test_cancel_async_own },

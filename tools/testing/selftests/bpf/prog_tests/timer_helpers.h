@@ -141,6 +141,13 @@ static inline int run(const struct bpf_program *prog)
 	return run_fd(bpf_program__fd(prog));
 }
 
+/* Attaches @prog. The caller destroys *@link, which is NULL if that fails. */
+static inline bool attach(const struct bpf_program *prog, struct bpf_link **link)
+{
+	*link = bpf_program__attach(prog);
+	return ASSERT_OK_PTR(*link, "attach");
+}
+
 static inline __u64 now(clockid_t clock)
 {
 	struct timespec ts;

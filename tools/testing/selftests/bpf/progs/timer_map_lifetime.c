@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Programs for hazards that concern the map and the element of a timer. */
+/* Maps lose their last user, and elements get another value. */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -137,10 +137,10 @@ int set_until_refused(void *ctx)
 	ret = bpf_timer_init(&value->timer, &array, CLOCK_MONOTONIC);
 	if (ret)
 		return 2;
-	ready = true;
+	WRITE_ONCE(ready, true);
 	spin_until((ret = bpf_timer_set_callback(&value->timer, count_run)),
 		   10000 * NSEC_PER_MSEC);
-	refused = true;
+	WRITE_ONCE(refused, true);
 	return ret;
 }
 
@@ -149,7 +149,7 @@ SEC("fentry/bpf_map_free_internal_structs")
 int BPF_PROG(hold_walk, void *map)
 {
 	if (map == (void *)&array && ready)
-		spin_until(*(volatile bool *)&refused, 10000 * NSEC_PER_MSEC);
+		spin_until(READ_ONCE(refused), 10000 * NSEC_PER_MSEC);
 	return 0;
 }
 
