@@ -20,6 +20,8 @@
 #define ANY_CPU -1
 #define ALL_ACTIONS (DO_START | DO_CANCEL | DO_DELETE | DO_DROP)
 #define ROUNDS 10
+/* Usually longer than a virtual CPU is away. */
+#define LEAVE_USECS 300000
 
 struct elem {
 	__u64 timer[2];
@@ -298,6 +300,9 @@ static bool go_and_come(struct scene *scene, const struct step *step, __u32 held
 		return false;
 	if (!is_back && !(check_done(scene, left, held) && check_grace_periods(scene->memory)))
 		return false;
+	/* A dead CPU that is woken inside the program never leaves its RCU read-side section. */
+	if (step->late)
+		usleep(LEAVE_USECS);
 	skel->bss->armed = true;
 	if (!set_online(true))
 		return false;
