@@ -15,6 +15,7 @@ skip() {
 }
 
 dns=build/dns_ttl/release/dns_ttl
+top=build/timer_top/release/timer_top
 pins=/sys/fs/bpf/dns_test
 
 # armed: how many BPF timers are armed. The pattern matches the callbacks of C and of Rust.
@@ -122,6 +123,89 @@ test_unpinning_cancels() {
 	some_armed
 	"$dns" --unpin="$pins"
 	nothing_left
+}
+
+# has_tracepoints: whether timer_top can show the timers of this kernel.
+has_tracepoints() {
+	[ -d /sys/kernel/tracing/events/bpf_timer ]
+}
+
+# top_while COMMAND...: run timer_top for as long as the command, with JSON in $tmp/top.
+top_while() {
+	local pid
+	"$top" --batch --interval 0.5 --filter records >"$tmp/top" &
+	pid=$!
+	within 200 test -s "$tmp/top"
+	"$@"
+	sleep 1
+	kill -INT $pid
+	wait $pid
+}
+
+test_timer_top_counts_what_timers_do() {
+	has_tracepoints || skip 'these timers have no tracepoints'
+	records 2000
+	top_while "$dns" --records "$tmp/records.csv"
+	cat "$tmp/top"
+	python3 - "$tmp/top" <<-'END'
+		import json, sys
+		looks = [json.loads(line) for line in open(sys.argv[1])]
+		lines = [line for look in looks for line in look["lines"]]
+		for what in "inits", "starts", "expiries", "frees":
+		    assert sum(line[what] for line in lines) == 8, what
+		assert max(line["armed"] for line in lines) == 8
+		assert all("dns_ttl" in line["owner"] for line in lines)
+		assert all(0 < line["callback_p50_ns"] for line in lines if line["expiries"])
+		assert not any(look["lost"] for look in looks)
+	END
+}
+
+test_timer_top_finds_timers_of_before() {
+	has_tracepoints || skip 'these timers have no tracepoints'
+	records 60000
+	"$dns" --records "$tmp/records.csv" --pin="$pins" --no-watch
+	"$top" --once --interval 0.5 | tee "$tmp/out"
+	grep -qE '^ *[0-9]+ records +LruHash +8 +8 ' "$tmp/out"
+	"$dns" --unpin="$pins"
+}
+
+test_timer_top_leaves_nothing_attached() {
+	has_tracepoints || skip 'these timers have no tracepoints'
+	"$top" --once --interval 0.5
+	within 100 sh -c '! bpftool prog show | grep -q "name on_expire_entry"'
+}
+
+# The screen, on terminals of two sizes; "q" ends it.
+test_timer_top_draws_a_screen() {
+	has_tracepoints || skip 'these timers have no tracepoints'
+	python3 - "$top" <<-'END'
+		import fcntl, os, pty, select, struct, sys, termios, time
+		for columns, wanted in (80, b"EXPIRE/s"), (200, b"CALLMAX"):
+		    pid, fd = pty.fork()
+		    if pid == 0:
+		        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+		        os.execve(sys.argv[1], [sys.argv[1]], {"TERM": "xterm"})
+		    output, end = b"", time.monotonic() + 20
+		    while wanted not in output and time.monotonic() < end:
+		        if select.select([fd], [], [], 1)[0]:
+		            output += os.read(fd, 65536)
+		    assert wanted in output, output
+		    os.write(fd, b"q")
+		    try:
+		        while os.read(fd, 65536):
+		            pass
+		    except OSError:
+		        pass
+		    assert os.waitpid(pid, 0)[1] == 0
+	END
+}
+
+test_timer_top_says_what_is_missing() {
+	has_tracepoints || { "$top" --once 2>&1 || true; } | grep -q CONFIG_BPF_TIMER_RUST
+	! setpriv --reuid 65534 "$top" --once 2>"$tmp/out"
+	grep -q 'has to be root' "$tmp/out"
+	! "$top" --by moon 2>"$tmp/out"
+	grep -q 'map, prog or cpu' "$tmp/out"
 }
 
 run_case() {
