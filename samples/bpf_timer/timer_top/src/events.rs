@@ -6,11 +6,13 @@
 
 use crate::histogram::{Histogram, BUCKETS};
 use anyhow::{bail, Context, Result};
+use libbpf_rs::libbpf_sys as sys;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{query, MapCore, MapFlags, OpenObject};
+use libbpf_rs::{MapCore, MapFlags, OpenObject, Program};
 use nix::time::{clock_gettime, ClockId};
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
 mod skel {
@@ -135,7 +137,6 @@ pub struct Snapshot {
 
 pub struct Events<'obj> {
     skel: EventsSkel<'obj>,
-    progs: Vec<u32>,
 }
 
 impl<'obj> Events<'obj> {
@@ -144,12 +145,7 @@ impl<'obj> Events<'obj> {
         let open = EventsSkelBuilder::default().open(object)?;
         let mut skel = open.load().context("the programs cannot be loaded")?;
         skel.attach().context("the programs cannot be attached")?;
-        let mut progs = Vec::new();
-        for prog in skel.object().progs() {
-            progs.push(prog_id(&prog)?);
-        }
-        let this = Self { skel, progs };
-        Ok(this)
+        Ok(Self { skel })
     }
 
     pub fn snapshot(&mut self) -> Result<Snapshot> {
@@ -200,30 +196,22 @@ impl<'obj> Events<'obj> {
 
     /// Returns the events that came while the program for them was at work on the same CPU.
     fn skipped(&self) -> u64 {
-        let ours = |info: &query::ProgramInfo| self.progs.contains(&info.id);
-        query::ProgInfoIter::default()
-            .filter(ours)
-            .map(|info| info.recursion_misses)
-            .sum()
+        self.skel.object().progs().map(|prog| skips_of(&prog)).sum()
     }
 }
 
-fn prog_id(prog: &libbpf_rs::Program<'_>) -> Result<u32> {
-    use std::os::fd::{AsFd, AsRawFd};
-    let mut info = libbpf_rs::libbpf_sys::bpf_prog_info::default();
+/// Returns how often the kernel has skipped a program.
+fn skips_of(prog: &Program<'_>) -> u64 {
+    let mut info = sys::bpf_prog_info::default();
     let mut size = std::mem::size_of_val(&info) as u32;
+    let fd = prog.as_fd().as_raw_fd();
     // SAFETY: Both are valid for writes, and `size` is the size of `info`.
-    let ret = unsafe {
-        libbpf_rs::libbpf_sys::bpf_prog_get_info_by_fd(
-            prog.as_fd().as_raw_fd(),
-            &mut info,
-            &mut size,
-        )
-    };
-    if ret != 0 {
-        bail!("the kernel does not say which id a program has");
+    let ret = unsafe { sys::bpf_prog_get_info_by_fd(fd, &mut info, &mut size) };
+    if ret == 0 {
+        info.recursion_misses
+    } else {
+        0
     }
-    Ok(info.id)
 }
 
 fn key_at(bytes: &[u8]) -> Key {

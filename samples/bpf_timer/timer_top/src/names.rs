@@ -50,9 +50,13 @@ impl Names {
             name.kind = format!("{:?}", prog.ty);
         }
         // What was gone before anyone could ask is not asked for again.
+        let gone = || Name {
+            name: "(gone)".into(),
+            ..Name::default()
+        };
         for key in keys {
-            self.maps.entry(key.map).or_default();
-            self.progs.entry(key.prog).or_default();
+            self.maps.entry(key.map).or_insert_with(gone);
+            self.progs.entry(key.prog).or_insert_with(gone);
         }
         self.find_owners();
     }

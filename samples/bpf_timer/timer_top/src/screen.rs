@@ -268,6 +268,10 @@ fn draw_histogram(frame: &mut Frame, area: Rect, title: &str, histogram: &Histog
     let block = Block::new().borders(Borders::TOP).title(title.to_owned());
     let inner = block.inner(area);
     frame.render_widget(block, area);
+    if histogram.total() == 0 {
+        frame.render_widget(Paragraph::new("none"), inner);
+        return;
+    }
     let counts = histogram.columns();
     let used = |i: usize| counts[i] > 0;
     let first = (0..counts.len()).find(|i| used(*i)).unwrap_or(0);

@@ -246,7 +246,10 @@ impl Table {
             let name = match view {
                 View::Map => names.map(*id),
                 View::Prog => names.prog(*id),
-                View::Cpu => continue,
+                View::Cpu => {
+                    line.name = format!("CPU {id}");
+                    continue;
+                }
             };
             line.name = name.name;
             line.kind = name.kind;
