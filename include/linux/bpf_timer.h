@@ -27,7 +27,8 @@ enum bpf_timer_info_flags {
  * @prog_id:	the ID of the program that has set the callback; 0 if none is set
  * @clockid:	the clock of @expires
  * @cpu:	the CPU that will expire the timer unless it is moved; -1 if it is
- *		not armed, or an irq_work has yet to arm its hrtimer
+ *		not armed or is being moved, or an irq_work has yet to arm its
+ *		hrtimer
  * @flags:	see enum bpf_timer_info_flags
  *
  * New fields are added at the end.

@@ -165,8 +165,8 @@ impl<'a> TimerPtr<'a> {
         self.hrtimer.is_queued() || self.wall().is_some_and(|wall| wall.hrtimer.is_queued())
     }
 
-    /// Returns the CPU of the alarm for the time in `word`; `None` if it is not queued, or if no
-    /// time is wanted. Any CPU may move it at any time.
+    /// Returns the CPU of the alarm for the time in `word`; `None` if it is not queued or is being
+    /// moved, or if no time is wanted. Any CPU may move it at any time.
     pub(crate) fn alarm_cpu(self, word: Word) -> Option<u32> {
         word.wanted()?;
         if word.is_wall() {

@@ -14,10 +14,14 @@ __bpf_kfunc_start_defs();
  * bpf_timer_info - tell when a timer is to expire, and more
  * @timer:	the timer
  * @info:	where to put the answer
- * @info__sz:	size of the answer: that of struct bpf_timer_info, or less
+ * @info__sz:	size of @info
  *
- * All fields but @cpu are of one moment. Any CPU may start or cancel the timer
- * after that moment. Can be called in any context.
+ * If @info is smaller than struct bpf_timer_info, the first fields are written.
+ * If it is larger, the rest is zeroed.
+ *
+ * The expiry time, its clock and the flags are of one moment. Any CPU may start
+ * or cancel the timer after that moment. Can be called in any context, but not
+ * while a bpf_spin_lock is held.
  *
  * Returns:
  *
@@ -29,12 +33,14 @@ __bpf_kfunc int bpf_timer_info(struct bpf_timer *timer,
 			       struct bpf_timer_info *info, u32 info__sz)
 {
 	struct bpf_timer_info full;
+	u32 known = min_t(u32, info__sz, sizeof(full));
 	int ret;
 
 	ret = bpf_timer_rust_info(timer, &full);
 	if (ret)
 		return ret;
-	memcpy(info, &full, min(info__sz, (u32)sizeof(full)));
+	memcpy(info, &full, known);
+	memset((void *)info + known, 0, info__sz - known);
 	return 0;
 }
 

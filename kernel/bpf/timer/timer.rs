@@ -44,7 +44,8 @@ use core::{
 /// - While the timer is alive, programs that call operations, and expiries that have found the
 ///   callback of a program, use the map in `links`. Such a program refers to the map until it is
 ///   freed itself, after a grace period. Or it refers to an outer map, which frees this one after a
-///   grace period. The map is not used to free the timer.
+///   grace period. Whoever kills the timer has the map as well: it is the code of the map, or a
+///   program that has found the element. After the timer's death, the map is not used.
 /// - `home` names the value that the timer's slot is in. Programs that have found the slot use it,
 ///   and callbacks do. No callback begins after the grace period that follows the timer's death.
 /// - A timer that is alive was in its slot while the element was in the map. Whoever takes the

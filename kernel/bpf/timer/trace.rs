@@ -221,13 +221,14 @@ pub(crate) fn free_is_on() -> bool {
 /// Kills a timer, and traces it with the map and the program that it has before. `kill` returns
 /// what the word was.
 ///
-/// A timer that its maker has abandoned is not traced, since its initialization fails.
+/// A timer that was never alive is not traced. Its initialization has failed, or its element was
+/// deleted before.
 #[cold]
 pub(crate) fn free<'a>(timer: TimerPtr<'a>, kill: impl FnOnce(TimerPtr<'a>) -> Word) -> Word {
     let id = Identity::of(timer);
     let word = kill(timer);
 
-    if !word.is_dead() {
+    if word.is_alive() {
         let armed = word.wanted().is_some();
 
         // SAFETY: The arguments are plain values.

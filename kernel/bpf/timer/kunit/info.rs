@@ -111,12 +111,16 @@ mod tests {
     #[test]
     fn dead_timer_has_no_info() -> Result {
         let (_fixture, place) = Fixture::with_timer()?;
-        let _reader = rcu::read_lock();
-        let timer = place.inner()?;
 
         assert_eq!(place.start(LATER, 0), 0);
-        place.free();
-        assert_eq!(timer.info().err(), Some(ENOENT));
+        let of_dead = {
+            let _reader = rcu::read_lock();
+            let timer = place.inner()?;
+
+            place.free();
+            timer.info().err()
+        };
+        assert_eq!(of_dead, Some(ENOENT));
         assert_eq!(info(place).err(), Some(EINVAL));
         Ok(())
     }

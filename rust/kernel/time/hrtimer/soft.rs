@@ -492,19 +492,24 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
         is_queued.load(Relaxed)
     }
 
-    /// Returns the CPU whose queue the timer is on, if it is started and has not expired; that may
-    /// change at any time. Orders nothing.
+    /// Returns the CPU whose queue the timer is on; `None` if it is not started, has expired, or is
+    /// being moved to another CPU. That may change at any time. Orders nothing.
     pub fn cpu(&self) -> Option<u32> {
         if !self.is_queued() {
             return None;
         }
         // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece.
         let base = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).base) };
-        // Relaxed: the bases of all CPUs were initialized at boot, and point at what has the CPU.
-        let base = base.load(Relaxed);
-
+        // Relaxed: pairs with nothing, since all bases were initialized at boot.
         // SAFETY: A timer always has a base, and bases are never freed.
-        Some(unsafe { (*(*base).cpu_base).cpu })
+        let base = unsafe { &*base.load(Relaxed) };
+
+        // A timer that is being moved has a base that is of no CPU, and not one for soft timers.
+        if base.index < bindings::hrtimer_base_type_HRTIMER_BASE_MONOTONIC_SOFT {
+            return None;
+        }
+        // SAFETY: The base of a CPU points at what is valid as long.
+        Some(unsafe { (*base.cpu_base).cpu })
     }
 
     /// Returns whether this CPU is in the expiry of this timer, or has interrupted it.

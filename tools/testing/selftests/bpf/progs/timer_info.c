@@ -7,6 +7,8 @@
 
 char _license[] SEC("license") = "GPL";
 
+struct bpf_timer_info;
+
 extern int bpf_timer_info(struct bpf_timer *timer, struct bpf_timer_info *info,
 			  u32 info__sz) __ksym;
 extern void bpf_local_irq_save(unsigned long *flags) __ksym;
@@ -14,7 +16,6 @@ extern void bpf_local_irq_restore(unsigned long *flags) __ksym;
 
 struct elem {
 	struct bpf_timer timer;
-	__u64 seen;	/* by walks */
 };
 
 struct {
@@ -45,13 +46,12 @@ bool done;
 
 static void ask(struct bpf_timer *timer, __u32 state)
 {
-	struct bpf_timer_info info = {};
+	struct answer info = {};
 
 	if (state >= STATES)
 		return;
-	results[state] = bpf_timer_info(timer, &info, sizeof(info));
-	_Static_assert(sizeof(info) == sizeof(infos[0]), "the test has all fields");
-	__builtin_memcpy(&infos[state], &info, sizeof(info));
+	results[state] = bpf_timer_info(timer, (void *)&info, sizeof(info));
+	infos[state] = info;
 	cpus[state] = bpf_get_smp_processor_id();
 }
 
@@ -114,7 +114,7 @@ int ask_in_each_state(void *ctx)
 	return 0;
 }
 
-/* What the shortest and the longest answers leave of what was in the memory before. */
+/* Answers of another size, with all bits set before. */
 struct answer shortest;
 __u64 longest[8];
 
@@ -170,32 +170,28 @@ int churn(void *ctx)
 	return 0;
 }
 
-__u64 armed, missing, again;
-__u64 walk;
+__u64 armed, missing;
 
 static long look(struct bpf_map *map, __u32 *key, struct elem *value, void *ctx)
 {
-	struct bpf_timer_info info = {};
+	struct answer info = {};
 
 	/* The others may be without a timer for a moment. */
-	if (bpf_timer_info(&value->timer, &info, sizeof(info)) ||
-	    !(info.flags & BPF_TIMER_ARMED)) {
+	if (bpf_timer_info(&value->timer, (void *)&info, sizeof(info)) ||
+	    !(info.flags & IS_ARMED)) {
 		missing += *key < KEEP;
 		return 0;
 	}
 	if (*key >= KEEP)
 		return 0;
 	armed++;
-	again += value->seen == walk;
-	value->seen = walk;
 	return 0;
 }
 
 SEC("syscall")
 int walk_all(void *ctx)
 {
-	walk++;
-	armed = missing = again = 0;
+	armed = missing = 0;
 	bpf_for_each_map_elem(&many, look, NULL, 0);
 	return 0;
 }

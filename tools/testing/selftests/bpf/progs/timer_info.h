@@ -9,7 +9,14 @@ enum {
 	RESTARTED, STATES
 };
 
-/* As struct bpf_timer_info, which user space does not have. */
+/*
+ * As struct bpf_timer_info and its flags, which user space does not have, nor kernels with
+ * timers in C.
+ */
+#define IS_ARMED 1
+#define IS_RUNNING 2
+#define IS_PINNED 4
+
 struct answer {
 	__u64 expires;
 	__u64 remaining;
