@@ -5,12 +5,13 @@
 //! The layouts are the same as in `bpf/events.h`.
 
 use crate::histogram::{Histogram, BUCKETS};
+use crate::ids::Ids;
 use anyhow::{bail, Context, Result};
 use libbpf_rs::libbpf_sys as sys;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{MapCore, MapFlags, OpenObject, Program};
+use libbpf_rs::{num_possible_cpus, MapCore, MapFlags, OpenObject, Program};
 use nix::time::{clock_gettime, ClockId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
@@ -56,7 +57,7 @@ impl Counts {
             let mut histogram = Histogram::default();
             for bucket in 0..BUCKETS {
                 let count = u32_at(bytes, start + bucket * 4);
-                histogram.add(bucket, count.into());
+                histogram.add(bucket, count);
             }
             histogram
         };
@@ -137,25 +138,41 @@ pub struct Snapshot {
 
 pub struct Events<'obj> {
     skel: EventsSkel<'obj>,
+    skipped: u64,
 }
 
 impl<'obj> Events<'obj> {
     /// Loads the programs and attaches them. They are detached when this is dropped.
     pub fn attach(object: &'obj mut MaybeUninit<OpenObject>) -> Result<Self> {
-        let open = EventsSkelBuilder::default().open(object)?;
-        let mut skel = open.load().context("the programs cannot be loaded")?;
-        skel.attach().context("the programs cannot be attached")?;
-        Ok(Self { skel })
+        let mut open = EventsSkelBuilder::default().open(object)?;
+        // Each entry has memory on each CPU.
+        let cpus = num_possible_cpus().unwrap_or(1);
+        let entries = (8192 / cpus as u32).clamp(128, 1024);
+        open.maps.counts.set_max_entries(entries)?;
+        open.maps.errors.set_max_entries(entries)?;
+        let skel = open.load().context("the programs cannot be loaded")?;
+        let mut events = Self { skel, skipped: 0 };
+        events.tell_the_time();
+        let attached = events.skel.attach();
+        attached.context("the programs cannot be attached")?;
+        Ok(events)
     }
 
-    pub fn snapshot(&mut self) -> Result<Snapshot> {
+    /// Reads all counts, and makes room in place of maps and programs that are gone.
+    pub fn snapshot(&mut self, ids: &Ids) -> Result<Snapshot> {
         self.tell_the_time();
+        let skipped = self.skipped();
         let mut snapshot = Snapshot::default();
         let maps = &self.skel.maps;
-        for key in maps.counts.keys() {
-            let Some(values) = maps.counts.lookup_percpu(&key, MapFlags::ANY)? else {
+        let is_gone = |key: Key| {
+            let gone = |id, all: &BTreeSet<u32>| id != 0 && !all.contains(&id);
+            gone(key.map, &ids.maps) || gone(key.prog, &ids.progs)
+        };
+        for bytes in maps.counts.keys().collect::<Vec<_>>() {
+            let Some(values) = maps.counts.lookup_percpu(&bytes, MapFlags::ANY)? else {
                 continue;
             };
+            let key = key_at(&bytes);
             let mut counts = Vec::with_capacity(values.len());
             for value in &values {
                 if value.len() < COUNTS_SIZE {
@@ -163,25 +180,32 @@ impl<'obj> Events<'obj> {
                 }
                 counts.push(Counts::decode(value));
             }
-            snapshot.counts.insert(key_at(&key), counts);
+            snapshot.counts.insert(key, counts);
+            if is_gone(key) {
+                maps.counts.delete(&bytes)?;
+            }
         }
-        for key in maps.errors.keys() {
-            let Some(values) = maps.errors.lookup_percpu(&key, MapFlags::ANY)? else {
+        for bytes in maps.errors.keys().collect::<Vec<_>>() {
+            let Some(values) = maps.errors.lookup_percpu(&bytes, MapFlags::ANY)? else {
                 continue;
             };
+            let key = key_at(&bytes);
             let failure = Failure {
-                operation: u32_at(&key, 8) as usize,
-                code: u32_at(&key, 12) as i32,
+                operation: u32_at(&bytes, 8) as usize,
+                code: u32_at(&bytes, 12) as i32,
             };
             let count = values.iter().map(|value| u64_at(value, 0)).sum();
-            let failures = snapshot.failures.entry(key_at(&key)).or_default();
+            let failures = snapshot.failures.entry(key).or_default();
             failures.insert(failure, count);
+            if is_gone(key) {
+                maps.errors.delete(&bytes)?;
+            }
         }
         let lost = maps
             .lost
             .lookup_percpu(&0u32.to_ne_bytes(), MapFlags::ANY)?;
         let lost = lost.unwrap_or_default();
-        snapshot.lost = lost.iter().map(|value| u64_at(value, 0)).sum::<u64>() + self.skipped();
+        snapshot.lost = lost.iter().map(|value| u64_at(value, 0)).sum::<u64>() + skipped;
         Ok(snapshot)
     }
 
@@ -195,8 +219,11 @@ impl<'obj> Events<'obj> {
     }
 
     /// Returns the events that came while the program for them was at work on the same CPU.
-    fn skipped(&self) -> u64 {
-        self.skel.object().progs().map(|prog| skips_of(&prog)).sum()
+    fn skipped(&mut self) -> u64 {
+        let skipped = self.skel.object().progs().map(|prog| skips_of(&prog)).sum();
+        // It does not go back, even if the kernel does not answer once.
+        self.skipped = self.skipped.max(skipped);
+        self.skipped
     }
 }
 

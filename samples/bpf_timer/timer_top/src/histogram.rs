@@ -7,7 +7,7 @@ pub const BUCKETS: usize = 160;
 
 /// How many times fell into each bucket.
 #[derive(Clone)]
-pub struct Histogram([u64; BUCKETS]);
+pub struct Histogram([u32; BUCKETS]);
 
 impl Default for Histogram {
     fn default() -> Self {
@@ -24,27 +24,27 @@ fn lower_bound(bucket: usize) -> u64 {
 }
 
 impl Histogram {
-    pub fn add(&mut self, bucket: usize, count: u64) {
-        self.0[bucket] += count;
+    pub fn add(&mut self, bucket: usize, count: u32) {
+        self.0[bucket] = self.0[bucket].saturating_add(count);
     }
 
     pub fn merge(&mut self, other: &Self) {
         for (bucket, count) in other.0.iter().enumerate() {
-            self.0[bucket] += count;
+            self.add(bucket, *count);
         }
     }
 
-    /// Returns what came since `before`.
+    /// Returns what came since `before`, on one CPU: its counts begin at zero again after the last.
     pub fn since(&self, before: &Self) -> Self {
         let mut since = Self::default();
         for bucket in 0..BUCKETS {
-            since.0[bucket] = self.0[bucket].saturating_sub(before.0[bucket]);
+            since.0[bucket] = self.0[bucket].wrapping_sub(before.0[bucket]);
         }
         since
     }
 
     pub fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().map(|count| u64::from(*count)).sum()
     }
 
     /// Returns the time in nanoseconds that a share of all times does not exceed, as the upper end
@@ -53,7 +53,7 @@ impl Histogram {
         let rank = (self.total() as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;
         let bucket = self.0.iter().position(|count| {
-            seen += count;
+            seen += u64::from(*count);
             seen >= rank
         })?;
         Some(lower_bound(bucket + 1))
@@ -65,7 +65,7 @@ impl Histogram {
         let mut columns = [0; COLUMNS];
         for (bucket, count) in self.0.iter().enumerate() {
             let powers = (bucket / 4 + 1) / 2;
-            columns[powers.saturating_sub(5).min(COLUMNS - 1)] += count;
+            columns[powers.saturating_sub(5).min(COLUMNS - 1)] += u64::from(*count);
         }
         columns
     }

@@ -4,14 +4,16 @@
 //!
 //! The layouts are the same as in `bpf/list.h`.
 
+use crate::btf::timer_offset;
 use crate::events::{u32_at, u64_at, Key};
-use anyhow::{Context, Result};
+use crate::ids::Ids;
+use anyhow::{bail, Context, Result};
 use libbpf_rs::libbpf_sys as sys;
-use libbpf_rs::{query, MapCore, MapFlags, MapHandle, Object, ObjectBuilder, ProgramInput};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, ObjectBuilder};
 use std::collections::BTreeMap;
-use std::ffi::{CStr, OsStr};
-use std::mem::{offset_of, size_of};
-use std::os::fd::AsFd;
+use std::ffi::OsStr;
+use std::mem::size_of;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// The object of `bpf/list.bpf.c`. There is no skeleton for it, since the map that takes the place
@@ -40,47 +42,91 @@ impl Timers {
     }
 }
 
-/// A walk over one map.
+/// A program that walks over one map.
+///
+/// It refers to the map, but is no user of it: when the last user goes, the kernel frees the timers
+/// of the map as ever. The memory of the map stays until this is dropped.
 struct Walk {
-    object: Object,
-    cost: Duration,
-    due: Instant,
+    prog: OwnedFd,
+    /// The map in which the program leaves what it has found.
+    result: MapHandle,
     found: Vec<(u32, Timers)>,
 }
 
-/// All walks, by the id of the map; `None` for a map without timers, or one that cannot be walked.
-#[derive(Default)]
-pub struct List {
-    walks: BTreeMap<u32, Option<Walk>>,
+/// What is known of a map.
+enum State {
+    /// Nothing yet.
+    New,
+    /// Its values have no timers.
+    Without,
+    /// It had no timers, or could not be walked.
+    Empty,
+    Walked(Walk),
 }
 
-/// A walk may take one part in so many of the time.
+/// All maps, by id, with the time of the last visit.
+pub struct List {
+    maps: BTreeMap<u32, (Instant, State)>,
+    /// The time that visits may still take.
+    credit: Duration,
+    last: Instant,
+}
+
+/// Visits may take one part in so many of the time.
 const SHARE: u32 = 50;
+/// What may be left over for later, so that the first look finds many maps.
+const MAX_CREDIT: Duration = Duration::from_millis(500);
+/// A map without timers is visited again after that time.
+const EMPTY_FOR: Duration = Duration::from_secs(5);
 
 impl List {
-    /// Looks for new maps, and walks over those with timers, unless that takes too much time.
-    pub fn refresh(&mut self) -> BTreeMap<Key, Timers> {
+    pub fn new() -> Self {
+        Self {
+            maps: BTreeMap::new(),
+            credit: MAX_CREDIT,
+            last: Instant::now(),
+        }
+    }
+
+    /// Visits maps, the longest unvisited first, for as long as that may take.
+    pub fn refresh(&mut self, ids: &Ids) -> BTreeMap<Key, Timers> {
         let now = Instant::now();
-        let ids: Vec<u32> = query::MapInfoIter::default().map(|map| map.id).collect();
-        self.walks.retain(|id, _| ids.contains(id));
-        let mut all = BTreeMap::new();
-        for id in ids {
-            let walk = self
-                .walks
-                .entry(id)
-                .or_insert_with(|| Walk::new(id).unwrap_or(None));
-            let Some(walk) = walk else { continue };
-            if walk.due <= now {
-                walk.run();
+        self.credit = MAX_CREDIT.min(self.credit + (now - self.last) / SHARE);
+        self.last = now;
+        self.maps.retain(|id, _| ids.maps.contains(id));
+        for id in &ids.maps {
+            self.maps.entry(*id).or_insert((now, State::New));
+        }
+        let mut due: Vec<_> = self.maps.iter_mut().collect();
+        due.retain(|(_, (last, state))| match state {
+            State::Without => false,
+            State::Empty => now > *last + EMPTY_FOR,
+            State::New | State::Walked(_) => true,
+        });
+        due.sort_by_key(|(_, (last, state))| (!matches!(state, State::New), *last));
+        for (id, (last, state)) in due {
+            if self.credit.is_zero() {
+                break;
             }
-            for (prog, timers) in &walk.found {
-                all.insert(
-                    Key {
-                        map: id,
+            let begin = Instant::now();
+            state.visit(*id);
+            *last = begin;
+            self.credit = self.credit.saturating_sub(begin.elapsed());
+        }
+        self.found()
+    }
+
+    fn found(&self) -> BTreeMap<Key, Timers> {
+        let mut all = BTreeMap::new();
+        for (id, (_, state)) in &self.maps {
+            if let State::Walked(walk) = state {
+                for (prog, timers) in &walk.found {
+                    let key = Key {
+                        map: *id,
                         prog: *prog,
-                    },
-                    *timers,
-                );
+                    };
+                    all.insert(key, *timers);
+                }
             }
         }
         all
@@ -88,7 +134,31 @@ impl List {
 
     /// Returns whether the timers of a map are counted.
     pub fn has(&self, map: u32) -> bool {
-        matches!(self.walks.get(&map), Some(Some(_)))
+        let state = self.maps.get(&map).map(|(_, state)| state);
+        matches!(state, Some(State::Empty | State::Walked(_)))
+    }
+}
+
+impl State {
+    /// Counts the timers of a map.
+    fn visit(&mut self, id: u32) {
+        let visited = match std::mem::replace(self, Self::Empty) {
+            Self::Walked(walk) => walk.run(),
+            _ => match Walk::new(id) {
+                Ok(Some(walk)) => walk.run(),
+                Ok(None) => {
+                    *self = Self::Without;
+                    return;
+                }
+                Err(err) => Err(err),
+            },
+        };
+        if let Ok(walk) = visited {
+            // Otherwise, the program and the map go.
+            if !walk.found.is_empty() {
+                *self = Self::Walked(walk);
+            }
+        }
     }
 }
 
@@ -96,36 +166,44 @@ impl Walk {
     /// Loads the program for the map; `None` if the map has no timers.
     fn new(id: u32) -> Result<Option<Self>> {
         let map = MapHandle::from_map_id(id)?;
-        let Some(offset) = timer_offset(&map)? else {
+        let Some(offset) = timer_offset(&map) else {
             return Ok(None);
         };
+        let mut open = ObjectBuilder::default()
+            .name("list")?
+            .open_memory(PROGRAM)?;
+        for mut place in open.maps_mut() {
+            if place.name() == "target" {
+                place.reuse_fd(map.as_fd())?;
+            } else if is_section(place.name(), ".rodata") {
+                let constants = place.initial_value_mut();
+                let constants = constants.context("the program has no constants")?;
+                constants[..4].copy_from_slice(&offset.to_ne_bytes());
+            }
+        }
+        // The object has the map open, so it is dropped at the end.
+        let object = open.load()?;
+        let prog = object.progs().find(|prog| prog.name() == "walk");
+        let result = object.maps().find(|map| is_section(map.name(), ".bss"));
         Ok(Some(Self {
-            object: load(&map, offset)?,
-            cost: Duration::ZERO,
-            due: Instant::now(),
+            prog: prog.context("no program")?.as_fd().try_clone_to_owned()?,
+            result: MapHandle::try_from(&result.context("no result")?)?,
             found: Vec::new(),
         }))
     }
 
-    fn run(&mut self) {
-        let begin = Instant::now();
-        let walk = self.object.progs_mut().find(|prog| prog.name() == "walk");
-        let done = walk.is_some_and(|walk| walk.test_run(ProgramInput::default()).is_ok());
-        // Without a result, what was found before stays.
-        if done {
-            self.found = self.read();
+    fn run(mut self) -> Result<Self> {
+        let mut opts = sys::bpf_test_run_opts {
+            sz: size_of::<sys::bpf_test_run_opts>() as _,
+            ..Default::default()
+        };
+        // SAFETY: The options are valid, and name no other memory.
+        let ret = unsafe { sys::bpf_prog_test_run_opts(self.prog.as_raw_fd(), &mut opts) };
+        if ret != 0 {
+            bail!("the walk cannot be run");
         }
-        self.cost = begin.elapsed();
-        self.due = Instant::now() + self.cost * SHARE;
-    }
-
-    fn read(&self) -> Vec<(u32, Timers)> {
-        let bss = self
-            .object
-            .maps()
-            .find(|map| is_section(map.name(), ".bss"));
-        let bytes = bss.and_then(|bss| bss.lookup(&0u32.to_ne_bytes(), MapFlags::ANY).ok()?);
-        let bytes = bytes.unwrap_or_default();
+        let bytes = self.result.lookup(&0u32.to_ne_bytes(), MapFlags::ANY)?;
+        let bytes = bytes.context("the walk has no result")?;
         let found = bytes.chunks_exact(FOUND_SIZE).take(PROGS).map(|entry| {
             let armed = u64_at(entry, 16);
             let timers = Timers {
@@ -136,7 +214,8 @@ impl Walk {
             };
             (u32_at(entry, 0), timers)
         });
-        found.filter(|(_, timers)| timers.timers > 0).collect()
+        self.found = found.filter(|(_, timers)| timers.timers > 0).collect();
+        Ok(self)
     }
 }
 
@@ -144,71 +223,3 @@ impl Walk {
 fn is_section(name: &OsStr, section: &str) -> bool {
     name.to_string_lossy().ends_with(section)
 }
-
-/// Loads the program with `map` in the place of its target.
-fn load(map: &MapHandle, offset: u32) -> Result<Object> {
-    let mut open = ObjectBuilder::default()
-        .name("list")?
-        .open_memory(PROGRAM)?;
-    for mut place in open.maps_mut() {
-        if place.name() == "target" {
-            place.reuse_fd(map.as_fd())?;
-        } else if is_section(place.name(), ".rodata") {
-            let constants = place
-                .initial_value_mut()
-                .context("the program has no constants")?;
-            constants[..4].copy_from_slice(&offset.to_ne_bytes());
-        }
-    }
-    Ok(open.load()?)
-}
-
-/// Returns where in the values of a map the timer is, as its BTF says; `None` if there is none.
-fn timer_offset(map: &MapHandle) -> Result<Option<u32>> {
-    let info = map.info()?.info;
-    if info.btf_id == 0 || info.btf_value_type_id == 0 {
-        return Ok(None);
-    }
-    // SAFETY: The BTF and what it says of its types and names is valid until it is freed at the
-    // end. The members of a type follow it, as many as it says.
-    unsafe {
-        let btf = sys::btf__load_from_kernel_by_id(info.btf_id);
-        if btf.is_null() {
-            return Ok(None);
-        }
-        let type_at = |id| sys::btf__type_by_id(btf, id);
-        let name_of = |ty: *const sys::btf_type| {
-            let name = sys::btf__name_by_offset(btf, (*ty).name_off);
-            (!name.is_null()).then(|| CStr::from_ptr(name))
-        };
-        let value = type_at(info.btf_value_type_id);
-        let mut offset = None;
-        if is_struct(value) {
-            let members = value.add(1).cast::<sys::btf_member>();
-            for i in 0..((*value).info & 0xffff) as usize {
-                let member = &*members.add(i);
-                let ty = type_at(member.type_);
-                if is_struct(ty) && name_of(ty) == Some(c"bpf_timer") {
-                    offset = Some((member.offset & 0xff_ffff) / 8);
-                }
-            }
-            // The value may be nothing but a timer.
-            if name_of(value) == Some(c"bpf_timer") {
-                offset = Some(0);
-            }
-        }
-        sys::btf__free(btf);
-        Ok(offset)
-    }
-}
-
-/// # Safety
-///
-/// `ty` must be null or valid.
-unsafe fn is_struct(ty: *const sys::btf_type) -> bool {
-    const STRUCT: u32 = 4;
-    // SAFETY: By the safety requirement.
-    !ty.is_null() && unsafe { (*ty).info } >> 24 & 0x1f == STRUCT
-}
-
-const _: () = assert!(offset_of!(sys::btf_member, offset) == 8 && size_of::<sys::btf_type>() == 12);

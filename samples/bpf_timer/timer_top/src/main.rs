@@ -2,8 +2,10 @@
 
 //! Shows what the BPF timers of this machine do, as top does for processes.
 
+mod btf;
 mod events;
 mod histogram;
+mod ids;
 mod list;
 mod names;
 mod options;
@@ -12,6 +14,7 @@ mod table;
 
 use anyhow::{bail, Context, Result};
 use events::Events;
+use ids::Ids;
 use libbpf_rs::{set_print, PrintLevel};
 use list::List;
 use names::Names;
@@ -114,8 +117,8 @@ impl<'obj> Watch<'obj> {
     fn new(events: Events<'obj>, interval: Duration) -> Result<Self> {
         let mut watch = Self {
             events,
-            list: List::default(),
-            names: Names::default(),
+            list: List::new(),
+            names: Names::new(),
             interval,
             before: (Instant::now(), Look::default()),
             now: (Instant::now(), Look::default()),
@@ -127,9 +130,10 @@ impl<'obj> Watch<'obj> {
     }
 
     fn look(&mut self) -> Result<()> {
+        let ids = Ids::read();
         let look = Look {
-            timers: self.list.refresh(),
-            snapshot: self.events.snapshot()?,
+            timers: self.list.refresh(&ids),
+            snapshot: self.events.snapshot(&ids)?,
         };
         let keys = look.snapshot.counts.keys().chain(look.timers.keys());
         self.names.learn(keys);
@@ -157,7 +161,7 @@ impl<'obj> Watch<'obj> {
     }
 
     fn on_screen(&mut self, options: &Options, stop: &AtomicBool) -> Result<()> {
-        let mut screen = Screen::new(options);
+        let mut screen = Screen::new(options)?;
         let mut left = options.count;
         let mut due = Instant::now() + self.interval.min(Duration::from_millis(500));
         screen.show(self.table(screen.view), self.share)?;

@@ -6,13 +6,14 @@ use crate::events::OPERATIONS;
 use crate::histogram::{Histogram, COLUMN_NAMES};
 use crate::options::Options;
 use crate::table::{code_name, time, Column, Line, Table, View};
-use anyhow::Result;
+use anyhow::{bail, Context, Result};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line as Text, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, TableState};
 use ratatui::{widgets, DefaultTerminal, Frame};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 /// What the user has chosen.
@@ -37,9 +38,13 @@ pub enum Wish {
 }
 
 impl Screen {
-    pub fn new(options: &Options) -> Self {
-        Self {
-            terminal: ratatui::init(),
+    pub fn new(options: &Options) -> Result<Self> {
+        if !io::stdout().is_terminal() {
+            bail!("this is no terminal: try --once or --batch");
+        }
+        let terminal = ratatui::try_init().inspect_err(|_| ratatui::restore());
+        Ok(Self {
+            terminal: terminal.context("the terminal cannot be used: try --once or --batch")?,
             view: options.view,
             sort: options.sort,
             filter: options.filter.clone(),
@@ -47,7 +52,7 @@ impl Screen {
             paused: false,
             state: TableState::default().with_selected(0),
             table: Table::default(),
-        }
+        })
     }
 
     pub fn is_paused(&self) -> bool {

@@ -217,7 +217,7 @@ impl Table {
                     .failures
                     .get(key)
                     .and_then(|old| old.get(failure));
-                let since = count - old.unwrap_or(&0);
+                let since = count.saturating_sub(*old.unwrap_or(&0));
                 *total.failures.entry(*failure).or_default() += since;
                 // The CPU of a failure is not known.
                 if let (View::Map | View::Prog, Some(id)) = (view, line_of(view, *key, 0)) {
@@ -262,7 +262,7 @@ impl Table {
         let is_shown = |line: &Line| {
             line.counts.events() > 0 || line.timers.is_some_and(|timers| timers.timers > 0)
         };
-        let lost = now.snapshot.lost - before.snapshot.lost;
+        let lost = now.snapshot.lost.saturating_sub(before.snapshot.lost);
         Self {
             lines: lines.into_values().filter(is_shown).collect(),
             seconds: time.as_secs_f64(),
@@ -445,7 +445,7 @@ mod tests {
     }
 
     fn table(view: View) -> Table {
-        let names = Names::default();
+        let names = Names::new();
         let second = Duration::from_secs(1);
         Table::between(
             &look(1, 2, 10),
