@@ -146,8 +146,8 @@ top_while() {
 	within 200 test -s "$tmp/top"
 	"$@"
 	sleep 1
-	kill -INT $pid
-	wait $pid
+	kill -INT "$pid"
+	wait "$pid"
 }
 
 test_timer_top_counts_what_timers_do() {
@@ -186,8 +186,8 @@ test_timer_top_keeps_no_timers() {
 	start_and_end KILL
 	grep -q '"timers":8' "$tmp/top" || sleep 2
 	within 20 none_armed
-	kill -INT $top_pid
-	wait $top_pid
+	kill -INT "$top_pid"
+	wait "$top_pid"
 	nothing_left
 }
 

@@ -369,6 +369,7 @@ impl Line {
                 "count": count,
             })
         });
+        let next = self.timers.and_then(|timers| timers.next);
         let ns = |column| self.value(column).map(|ns| ns as u64);
         json!({
             "id": self.id,
@@ -377,7 +378,7 @@ impl Line {
             "owner": self.owner,
             "timers": self.timers.map(|timers| timers.timers),
             "armed": self.timers.map(|timers| timers.armed),
-            "next_ns": self.timers.and_then(|timers| timers.next).map(|next| next.as_nanos() as u64),
+            "next_ns": next.map(|next| next.as_nanos() as u64),
             "inits": self.counts.inits,
             "starts": self.counts.starts,
             "pushes": self.counts.pushes,

@@ -57,7 +57,7 @@ struct {
 } lost SEC(".maps");
 
 /* CLOCK_REALTIME minus CLOCK_MONOTONIC, which no helper reads; user space keeps it. */
-volatile __s64 real_offset = 0;
+__s64 real_offset;
 
 static const struct counts no_counts;
 
@@ -104,20 +104,19 @@ static void count_error(__u32 map_id, __u32 prog_id, enum operation operation, i
 /* Returns the bucket for a time: its highest bit and the two bits below. */
 static __u32 bucket_of(__u64 ns)
 {
-	__u32 high = 0;
+	__u32 high = 0, shift;
 	__u64 rest = ns;
 
 	if (ns < 4)
 		return ns;
 	if (ns >> 40)
 		return BUCKETS - 1;
-	if (rest >> 32) { rest >>= 32; high += 32; }
-	if (rest >> 16) { rest >>= 16; high += 16; }
-	if (rest >> 8) { rest >>= 8; high += 8; }
-	if (rest >> 4) { rest >>= 4; high += 4; }
-	if (rest >> 2) { rest >>= 2; high += 2; }
-	if (rest >> 1)
-		high += 1;
+	for (shift = 32; shift; shift /= 2) {
+		if (rest >> shift) {
+			rest >>= shift;
+			high += shift;
+		}
+	}
 	return (high - 1) * 4 + (ns >> (high - 2) & 3);
 }
 

@@ -191,7 +191,8 @@ static long look(struct bpf_map *map, __u32 *key, struct elem *value, void *ctx)
 SEC("syscall")
 int walk_all(void *ctx)
 {
-	armed = missing = 0;
+	armed = 0;
+	missing = 0;
 	bpf_for_each_map_elem(&many, look, NULL, 0);
 	return 0;
 }
