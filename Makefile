@@ -23,7 +23,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 .PHONY: help run test test-upstream test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz
 
 help:
-	@cat scripts/help.txt
+	@cat scripts/data/help.txt
 
 run: kernel sample
 	@$(VM) -- 'build/dns_ttl/release/dns_ttl --records $(or $(RECORDS),$(SAMPLE)/records.csv)'

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+SCRIPTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Copies the console from a file, as QEMU would write it.
 VM = """#!/bin/sh
 case $* in *--icount*) FAKE=$FAKE/again ;; esac
@@ -32,12 +32,13 @@ class Whole(unittest.TestCase):
     def setUp(self):
         self.fake = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.fake)
-        for path in ("test", "report.py", "results.py", "step"):
-            os.makedirs(f"{self.fake}/scripts", exist_ok=True)
-            shutil.copy(f"{HERE}/{path}", f"{self.fake}/scripts/")
+        for path in ("test", "lib/report.py", "lib/results.py", "lib/step"):
+            os.makedirs(os.path.dirname(f"{self.fake}/scripts/{path}"), exist_ok=True)
+            shutil.copy(f"{SCRIPTS}/{path}", f"{self.fake}/scripts/{path}")
+        os.mkdir(f"{self.fake}/scripts/data")
         self.program("scripts/vm", VM)
         self.program("scripts/source", '#!/bin/sh\necho "$FAKE/tree"\n')
-        self.program("scripts/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer | tee "$2/tests.txt" >"$2/own.txt"\n')
+        self.program("scripts/lib/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer | tee "$2/tests.txt" >"$2/own.txt"\n')
         self.program("tree/tools/testing/kunit/kunit.py", KUNIT)
         for flavor in ("rust", "c"):
             self.program(f"build/{flavor}/.built", "")
@@ -57,7 +58,7 @@ class Whole(unittest.TestCase):
 
     def say_repeat(self, output, again):
         os.mkdir(f"{self.fake}/again")
-        self.say(output=output, **{"scripts/upstream-expect.txt": "repeat timer slow\n", "again/console": "",
+        self.say(output=output, **{"scripts/data/upstream-expect.txt": "repeat timer slow\n", "again/console": "",
                                    "again/output": again, "again/status": "0"})
 
     def run_test(self, *args):
@@ -99,7 +100,7 @@ class Whole(unittest.TestCase):
         self.assertEqual(self.run_test("kunit", "selftests"), (1, "0 passed, 4 failed, 0 skipped"))
 
     def test_build_failure(self):
-        self.program("scripts/selftests", "#!/bin/sh\nexit 1\n")
+        self.program("scripts/lib/selftests", "#!/bin/sh\nexit 1\n")
         self.assertEqual(self.run_test("selftests"), (1, "0 passed, 1 failed, 0 skipped"))
 
     def test_only_skips_is_no_success(self):
@@ -109,7 +110,7 @@ class Whole(unittest.TestCase):
     def test_known_failure(self):
         self.say(output="1..2\nnot ok 1 a\nok 2 b\nexit status 1\n")
         self.assertEqual(self.run_test("sample")[0], 1)
-        self.say(**{"scripts/upstream-expect.txt": "fails a slow\n"})
+        self.say(**{"scripts/data/upstream-expect.txt": "fails a slow\n"})
         self.assertEqual(self.run_test("sample"), (0, "1 passed, 0 failed, 1 skipped"))
         self.assertIn("known to fail: sample, rust: a: slow", self.out)
 
@@ -137,8 +138,8 @@ class Whole(unittest.TestCase):
         self.assertEqual(self.run_test("selftests"), (1, "1 passed, 1 failed, 0 skipped"))
 
     def test_no_pmu(self):
-        self.say(**{"scripts/upstream-expect.txt": "pmu nmi none\n"})
-        self.program("scripts/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer nmi >"$2/own.txt"\n')
+        self.say(**{"scripts/data/upstream-expect.txt": "pmu nmi none\n"})
+        self.program("scripts/lib/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer nmi >"$2/own.txt"\n')
         self.assertEqual(self.run_test("selftests"), (1, "1 passed, 1 failed, 0 skipped"))
         self.say(output="there is no PMU\n" + OUTPUT)
         self.assertEqual(self.run_test("selftests"), (0, "1 passed, 0 failed, 1 skipped"))
@@ -156,7 +157,7 @@ cat "$FAKE/console"""))
 
     def test_known_on_one_cpu_only(self):
         self.say(output="1..2\nnot ok 1 a\nok 2 b\nexit status 1\n",
-                 **{"scripts/upstream-expect.txt": "fails@1 a rare\n"})
+                 **{"scripts/data/upstream-expect.txt": "fails@1 a rare\n"})
         self.assertEqual(self.run_test("--cpus", "1", "sample")[0], 0)
         self.assertEqual(self.run_test("--cpus", "2", "sample")[0], 1)
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+SCRIPTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Prints a figure for all that the command asks for, except for lines in which $DROP occurs. Each
 # run has $SLOWER times as many starts as the run before.
 VM = r"""#!/usr/bin/env python3
@@ -48,9 +48,9 @@ class Whole(unittest.TestCase):
         self.fake = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.fake)
         os.makedirs(f"{self.fake}/scripts")
-        shutil.copy(f"{HERE}/bench", f"{self.fake}/scripts/")
+        shutil.copy(f"{SCRIPTS}/bench", f"{self.fake}/scripts/")
         self.program("scripts/vm", VM.replace("NAMES", repr(NAMES)))
-        self.program("scripts/selftests", "#!/bin/sh\n")
+        self.program("scripts/lib/selftests", "#!/bin/sh\n")
         for flavor in ("rust", "c"):
             self.program(f"build/{flavor}/.built", "")
             self.program(f"build/{flavor}/include/config/kernel.release", "7.3.4\n")

@@ -4,7 +4,7 @@ import html
 import os
 import time
 
-import results as res
+from . import results as res
 
 CONSOLE = 40    # lines of the console under a suite with failures
 STYLE = """

@@ -7,9 +7,9 @@ import sys
 import tempfile
 import unittest
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-import series_check  # pylint: disable=wrong-import-position
+SCRIPTS = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(SCRIPTS))
+from lib import series_check  # pylint: disable=wrong-import-position
 
 MAIL = """\
 From 0123456789 Mon Sep 17 00:00:00 2001
@@ -172,10 +172,10 @@ class Series(unittest.TestCase):
         self.dir = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.dir)
         self.out, self.pristine = self.dir / "build", self.dir / "pristine"
-        for name in "scripts", "patches", "kernel", "pristine":
-            (self.dir / name).mkdir()
-        for name in "series", "series_check.py":
-            shutil.copy(HERE / name, self.dir / "scripts" / name)
+        for name in "scripts/lib", "patches", "kernel", "pristine":
+            (self.dir / name).mkdir(parents=True)
+        for name in "series", "lib/series_check.py":
+            shutil.copy(SCRIPTS / name, self.dir / "scripts" / name)
         (self.dir / "kernel/b").write_text("b\n")
         (self.dir / "kernel/d").write_text("d\n")
         (self.pristine / "a").write_text("".join(f"a{i}\n" for i in range(1, 21)))

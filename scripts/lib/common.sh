@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 set -euo pipefail
 
-REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bpf-timer-rust
 export REPO CACHE
 mkdir -p "$CACHE"
@@ -84,10 +84,10 @@ build_crate() {
 	local out=$REPO/build/$name
 	lock "$1" "$REPO/build"
 	cd "$REPO"
-	key=$( (scripts/toolchain && contents "$2") | sha256sum)
+	key=$( (scripts/lib/toolchain && contents "$2") | sha256sum)
 	[ "$key" != "$(cat "$out/.built" 2>/dev/null)" ] || return 0
 	rm -f "$out/.built"
-	scripts/step "$1: build $name" "$REPO/build/$name.log" --count '^ +Compiling ' -- \
+	scripts/lib/step "$1: build $name" "$REPO/build/$name.log" --count '^ +Compiling ' -- \
 		scripts/enter env "CARGO_TARGET_DIR=$out" cargo build --release --locked --manifest-path "$dir/Cargo.toml" ||
 		die "the $1 does not build: if crates cannot be downloaded, is there a network? See build/$name.log"
 	echo "$key" >"$out/.built"

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import unittest
 
-PAIRS = pathlib.Path(__file__).resolve().parent / "pairs"
+PAIRS = pathlib.Path(__file__).resolve().parent.parent / "pairs"
 
 
 class Pairs(unittest.TestCase):

@@ -1,12 +1,13 @@
-"""python3 -B -m unittest discover scripts"""
+"""python3 -B -m unittest discover scripts/tests"""
 import json
 import os
 import subprocess
 import sys
 import unittest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import results as res  # pylint: disable=wrong-import-position
+SCRIPTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, SCRIPTS)
+from lib import results as res  # pylint: disable=wrong-import-position
 
 PROGS = """\
 #1       free_timer:OK
@@ -177,8 +178,7 @@ class GuestTests(unittest.TestCase):
     """Tests the framework of guest-tests.sh, with its own cases."""
 
     def run_cases(self, cases):
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "guest-tests.sh")
-        with open(path, encoding="ascii") as file:
+        with open(f"{SCRIPTS}/lib/guest-tests.sh", encoding="ascii") as file:
             head, tail = file.read().split("run_case() {")
         script = head.replace("test_", "unused_") + cases + "\nrun_case() {" + tail
         self.file = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"guest-tests-{os.getpid()}.sh")
