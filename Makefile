@@ -1,4 +1,4 @@
-# BPF timers in Rust: the front door. "make help" tells the rest.
+# BPF timers in Rust: the front door. "make help" and "make help-all" tell the rest.
 
 FLAVOR ?= rust
 # Instructions are counted on one CPU.
@@ -20,10 +20,13 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-upstream test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz
+.PHONY: help help-all run test test-upstream test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz
 
 help:
-	@cat scripts/data/help.txt
+	@sed '/^== /,$$d' scripts/data/help.txt
+
+help-all:
+	@sed 's/^== .*//' scripts/data/help.txt
 
 run: kernel sample
 	@$(VM) -- 'build/dns_ttl/release/dns_ttl --records $(or $(RECORDS),$(SAMPLE)/records.csv)'
