@@ -3,7 +3,8 @@
 #
 # A case is a function named test_*. It passes by returning 0; "skip REASON"
 # skips it; anything else fails it. Its output is its log. Each case runs in its own
-# shell, under "set -eu", for at most LIMIT seconds.
+# shell, under "set -eu", for at most LIMIT seconds. The kernel's ktap_helpers.sh has no
+# logs, time limits or reasons of skips: it only prints the lines of KTAP.
 # shellcheck disable=SC2317 # the cases are called by their names
 set -u
 

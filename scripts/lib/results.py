@@ -2,7 +2,10 @@
 
 Every reader returns a list of Result, one for each test without subtests and
 one for each subtest. It adds a failure named (run) if the output is incomplete,
-so that a suite that broke never counts as zero failures.
+so that a suite that broke never counts as zero failures. kunit.py parse, of the
+kernel, reads KUnit's console. It does not read the rest: test_progs and
+test_verifier print no KTAP, and in that of guest-tests.sh it does not see the exit
+status, which tells that the tests came to their end.
 """
 import json
 import re
