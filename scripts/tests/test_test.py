@@ -78,14 +78,23 @@ class Whole(unittest.TestCase):
         with open(f"{self.fake}/build/results/rust/sample.ktap", encoding="ascii") as file:
             self.assertIn("ok 2 b # SKIP why", file.read())
 
+    def page(self):
+        with open(f"{self.fake}/build/results/index.html", encoding="utf-8") as file:
+            return file.read()
+
     def test_the_page_shows_failures(self):
         self.say(output="log <&>\n" + OUTPUT.replace(":OK", ":FAIL").replace("1/0", "0/0").replace("0/0 F", "1/0 F")
                  .replace("status 0", "status 1"), console="the <console>\n")
         self.assertEqual(self.run_test("--cpus", "4", "selftests")[0], 1)
-        with open(f"{self.fake}/build/results/index.html", encoding="utf-8") as file:
-            page = file.read()
         for text in ("rust-4cpu", "1 failed", "log &lt;&amp;&gt;", "the &lt;console&gt;"):
-            self.assertIn(text, page)
+            self.assertIn(text, self.page())
+
+    def test_the_page_shows_what_did_not_pass_first(self):
+        self.say(output=KTAP.replace("1..2", "1..3").replace("exit", "# log\nnot ok 3 c\nexit"))
+        self.run_test("sample")
+        rows = ['<td class="fail">fail</td><td>c<pre>log</pre></td>',
+                '<td class="skip">skip</td><td>b<div>why</div></td>', '<td class="pass">pass</td><td>a</td>']
+        self.assertIn("</tr><tr>".join(rows), self.page())
 
     def test_every_way_the_vm_fails(self):
         for status in ("124", "125", "126", "1"):
