@@ -10,6 +10,7 @@ status, which tells that the tests came to their end.
 import json
 import re
 from dataclasses import dataclass, field
+from xml.etree import ElementTree
 
 PASS, FAIL, SKIP = "pass", "fail", "skip"
 NOT_BUILT = "the tests could not be built"
@@ -148,11 +149,12 @@ def read_ktap(text):
 KUNIT_STATUS = {"PASS": PASS, "SKIP": SKIP}
 
 
-def read_kunit(report, output=""):
-    """Reads the JSON report of kunit.py parse. output is what else it printed."""
+def read_kunit(report, junit="", output=""):
+    """Reads the JSON report of kunit.py parse, and the logs and reasons of skips from its JUnit report,
+    which does not tell all failures from successes. output is what else it printed."""
     try:
         root = json.loads(report)
-        results = list(_kunit_cases(root, ""))
+        results = list(_kunit_cases(root, "", _kunit_logs(junit)))
         errors = root["misc"]["errors"]
     except (ValueError, KeyError, TypeError) as error:
         return [broken(f"kunit.py gave no report: {error!r}", output.splitlines())]
@@ -164,12 +166,31 @@ def read_kunit(report, output=""):
     return results
 
 
-def _kunit_cases(group, prefix):
+def _kunit_cases(group, prefix, logs):
     for sub in group["sub_groups"]:
-        yield from _kunit_cases(sub, f"{prefix}{sub['name']}.")
+        yield from _kunit_cases(sub, f"{prefix}{sub['name']}.", logs)
     for case in group["test_cases"]:
-        yield Result(prefix + case["name"], KUNIT_STATUS.get(case["status"], FAIL),
-                     [f"kunit.py: {case['status']}"])
+        name, status = prefix + case["name"], KUNIT_STATUS.get(case["status"], FAIL)
+        log = logs.get((name, status == SKIP)) or [f"kunit.py: {case['status']}"]
+        yield Result(name, status, [] if status == PASS else log)
+
+
+def _kunit_logs(junit):
+    """Returns {(test, whether it is the reason of a skip): lines}, or nothing if there is no such report."""
+    logs = {}
+
+    def walk(suite, prefix):
+        for sub in suite.findall("testsuite"):
+            walk(sub, f"{prefix}{sub.get('name')}.")
+        for case in suite.findall("testcase"):
+            for tag, skip in ("system-out", False), ("skipped", True):
+                logs[prefix + case.get("name"), skip] = (case.findtext(tag) or "").splitlines()
+
+    try:
+        walk(ElementTree.fromstring(junit), "")
+    except ElementTree.ParseError:
+        pass    # the console may have characters that XML cannot have
+    return logs
 
 
 # A run without operations, or in which no timer has fired, has tried nothing.

@@ -119,6 +119,18 @@ class Kunit(unittest.TestCase):
             ("rust_timer.a", "pass"), ("rust_timer.b", "skip"),
             ("rust_timer.c", "fail"), ("rust_timer.d", "fail")])
 
+    def test_logs(self):
+        cases = [{"name": "a", "status": "PASS"}, {"name": "b", "status": "SKIP"}, {"name": "d", "status": "FAIL"}]
+        junit = ("<?xml version='1.0' encoding='utf-8'?><testsuite name='main'><testsuite name='rust_timer'>"
+                 "<testcase name='a'><system-out>fine</system-out></testcase>"
+                 "<testcase name='b'><skipped>no perf</skipped><system-out>1\n2</system-out></testcase>"
+                 "<testcase name='d'><failure>Test Failed</failure><system-out>1\n2</system-out></testcase>"
+                 "</testsuite></testsuite>")
+        self.assertEqual([result.log for result in res.read_kunit(self.report(cases), junit)],
+                         [[], ["no perf"], ["1", "2"]])
+        self.assertEqual([result.log for result in res.read_kunit(self.report(cases), junit + "\x01")],
+                         [[], ["kunit.py: SKIP"], ["kunit.py: FAIL"]])
+
     def test_broken(self):
         one = [{"name": "a", "status": "PASS"}]
         for report in ("", "{}", "[]", '{"misc": ', self.report([]), self.report(one, errors=1)):
