@@ -20,7 +20,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help help-all run test test-upstream test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz
+.PHONY: help help-all run test test-upstream test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz demo
 
 help:
 	@sed '/^== /,$$d' scripts/data/help.txt
@@ -30,6 +30,10 @@ help-all:
 
 run: kernel sample
 	@$(VM) -- 'build/dns_ttl/release/dns_ttl --records $(or $(RECORDS),$(SAMPLE)/records.csv)'
+	@echo 'run: timers expired in the kernel that was built; make demo shows more of them, make test tests them'
+
+demo: kernel sample
+	@scripts/demo $(TIME)
 
 test: kernel sample
 	@scripts/fuzz
