@@ -23,8 +23,9 @@ struct elem {
 		__type(value, struct elem);	\
 	}
 
-MAP(hash, BPF_MAP_TYPE_HASH, 0, 4) hash SEC(".maps");
-MAP(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, 4) hash_malloc SEC(".maps");
+MAP(hash, BPF_MAP_TYPE_HASH, 0, ELEMENTS) hash SEC(".maps");
+MAP(hash_malloc, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC, ELEMENTS) hash_malloc SEC(".maps");
+MAP(lru, BPF_MAP_TYPE_LRU_HASH, 0, 16 * ELEMENTS) lru SEC(".maps");
 MAP(rhash, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, ELEMENTS) rhash SEC(".maps");
 /* This map has more elements than its allocator keeps. */
 MAP(large, BPF_MAP_TYPE_RHASH, BPF_F_NO_PREALLOC, LARGE) large SEC(".maps");
@@ -41,6 +42,7 @@ bool armed;
 __u64 nsecs;
 __u64 runs;
 int err;	/* the last error */
+__u32 refused;	/* timers in deleted elements */
 
 static int count_run(void *map, __u32 *key, struct elem *value)
 {
@@ -74,19 +76,36 @@ static __always_inline void make_stale(void *map, __u32 key, __u64 delay)
 	ret = ret ?: make_timer(map, value, delay);
 	if (ret)
 		err = ret;
+	refused += ret == -ENOENT;
 }
 
 SEC("syscall")
 int stale_in_hash(void *ctx)
 {
-	make_stale(&hash, 0, nsecs);
+	__u32 key;
+
+	bpf_for(key, 0, ELEMENTS)
+		make_stale(&hash, key, nsecs);
 	return 0;
 }
 
 SEC("syscall")
 int stale_in_hash_malloc(void *ctx)
 {
-	make_stale(&hash_malloc, 0, nsecs);
+	__u32 key;
+
+	bpf_for(key, 0, ELEMENTS)
+		make_stale(&hash_malloc, key, nsecs);
+	return 0;
+}
+
+SEC("syscall")
+int stale_in_lru(void *ctx)
+{
+	__u32 key;
+
+	bpf_for(key, 0, ELEMENTS)
+		make_stale(&lru, key, nsecs);
 	return 0;
 }
 
