@@ -81,5 +81,5 @@ impl Btf {
 }
 
 fn kind(ty: &sys::btf_type) -> u32 {
-    ty.info >> 24 & 0x1f
+    (ty.info >> 24) & 0x1f
 }
