@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Shared by the programs of timer_field_nat and user space. */
+
+/* The states of an entry. They begin at 0, as does the value of a new element. */
+enum { NONE, SYN, OPEN, IDLE, FIN, WAIT, DEAD, STATES };
+
+/* Ports that the translator can use. */
+#define PORTS 64
