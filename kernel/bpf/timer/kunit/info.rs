@@ -51,7 +51,7 @@ mod tests {
             let info = info(place)?;
             assert_eq!((info.expires, info.remaining), (0, 0));
             assert_eq!((info.flags, info.cpu), (0, -1));
-            assert_eq!(info.clockid as u64, steady);
+            assert_eq!(u64::from(info.clockid), steady);
         }
         Ok(())
     }
@@ -99,10 +99,10 @@ mod tests {
 
         fixture.prepare(place, REALTIME);
         assert_eq!(place.start(LATER, 0), 0);
-        assert_eq!(info(place)?.clockid as u64, MONOTONIC);
+        assert_eq!(u64::from(info(place)?.clockid), MONOTONIC);
         assert_eq!(place.start(i64::MAX as u64, ABSOLUTE), 0);
         let wall = info(place)?;
-        assert_eq!(wall.clockid as u64, REALTIME);
+        assert_eq!(u64::from(wall.clockid), REALTIME);
         assert_eq!(wall.expires, i64::MAX as u64 - 15);
         assert!(wall.cpu >= 0);
         Ok(())
