@@ -4,7 +4,7 @@ Every reader returns a list of Result, one for each test without subtests and
 one for each subtest. It adds a failure named (run) if the output is incomplete,
 so that a suite that broke never counts as zero failures. kunit.py parse, of the
 kernel, reads KUnit's console. It does not read the rest: test_progs and
-test_verifier print no KTAP, and in that of guest-tests.sh it does not see the exit
+test_verifier print no KTAP, and in that of ktap.sh it does not see the exit
 status, which tells that the tests came to their end.
 """
 import json
@@ -122,7 +122,7 @@ KTAP_PLAN = re.compile(r"1\.\.(\d+)$")
 
 
 def read_ktap(text):
-    """Reads flat KTAP as guest-tests.sh prints it: the log of a test precedes its line."""
+    """Reads flat KTAP as ktap.sh prints it: the log of a test precedes its line."""
     results, log, plan = [], [], None
     lines = text.splitlines()
     for line in lines:
