@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Run schedulers whose ticks are BPF timers, under load, each for TIME seconds. Runs in the
+# guest, as root; prints KTAP. SCHEDULERS is the directory of their programs.
+#
+# A scheduler that leaves a task waiting for 30 seconds, or makes an error, is removed by the kernel.
+# shellcheck disable=SC2317 # the cases are called by their names
+TIME=${TIME:-5}
+LIMIT=$((TIME + ${LIMIT:-60}))
+. "$(dirname "$0")/ktap.sh"
+
+state=/sys/kernel/sched_ext/state
+cpus=$(nproc)
+
+scheduler() {
+	cat /sys/kernel/sched_ext/root/ops 2>/dev/null || echo none
+}
+is_scheduler() { [ "$(scheduler)" = "$1" ]; }
+no_timer() { ! grep -qE 'bpf_timer_cb|9bpf_timer' /proc/timer_list; }
+has_none() { [ "$(cat "$state")" = disabled ]; }
+
+# spin NAME: count until the time is over, and say how far that came.
+spin() {
+	local end=$((SECONDS + TIME)) n=0
+	while [ "$SECONDS" -lt "$end" ]; do
+		n=$((n + 1))
+	done
+	echo "$1: $n rounds"
+	[ "$n" -gt 0 ]
+}
+
+# nap NAME: sleep again and again, in processes of their own.
+nap() {
+	local end=$((SECONDS + TIME)) n=0
+	while [ "$SECONDS" -lt "$end" ]; do
+		sleep 0.01
+		n=$((n + 1))
+	done
+	echo "$1: $n naps"
+	[ "$n" -gt 0 ]
+}
+
+# talk: send bytes through a pipe from one task to another one.
+talk() {
+	local bytes
+	bytes=$(timeout "$TIME" cat /dev/zero | wc -c || true)
+	echo "pipe: $bytes bytes"
+	[ "$bytes" -gt 0 ]
+}
+
+# all_end PID...: wait for all, and fail if one of them failed.
+all_end() {
+	local pid
+	for pid in "$@"; do
+		wait "$pid"
+	done
+}
+
+# load: more tasks than CPUs, which never sleep, sleep much, talk, or are nice.
+load() {
+	local i pids=()
+	for ((i = 0; i < 2 * cpus; i++)); do
+		spin "task $i" &
+		pids+=($!)
+		(renice -n 19 "$BASHPID" >/dev/null; spin "nice task $i") &
+		pids+=($!)
+		nap "sleeper $i" &
+		pids+=($!)
+	done
+	talk &
+	pids+=($!)
+	all_end "${pids[@]}"
+}
+
+# begin OPS COMMAND...: begin to run a scheduler; sets $pid. Its output is in $tmp/out.
+begin() {
+	local ops=$1
+	shift
+	has_none
+	"$@" >"$tmp/out" 2>&1 &
+	pid=$!
+	within 200 is_scheduler "$ops" || { cat "$tmp/out"; exit 1; }
+}
+
+# under OPS COMMAND...: run the load under a scheduler.
+under() {
+	local ops=$1 pid status=0
+	begin "$@"
+	load
+	is_scheduler "$ops"
+	kill -INT "$pid"
+	wait "$pid" || status=$?
+	cat "$tmp/out"
+	[ "$status" = 0 ]
+	grep -q 'EXIT: unregistered from user space' "$tmp/out"
+	within 100 has_none
+}
+
+# last NAME: the last number that the scheduler printed under that name.
+last() {
+	sed -nE "s/.*\b$1[ :=]+([0-9]+).*/\1/p" "$tmp/out" | tail -n 1
+}
+
+# Each tick of its timer, every millisecond, looks whether a CPU has to take another task.
+test_central() {
+	[ "$cpus" -ge 2 ] || skip 'it needs a CPU for itself'
+	under central "$SCHEDULERS/scx_central"
+	# A busy host keeps the timer from most of its ticks.
+	[ "$(last timer)" -gt $((TIME * 100)) ]
+	[ "$(last dispatch)" -gt "$TIME" ]
+}
+
+refuses_qmap() {
+	timeout -s INT 20 "$SCHEDULERS/scx_qmap" >"$tmp/out" 2>&1 || true
+	grep -q "prog 'qmap_.*failed to load: -EACCES" "$tmp/out"
+}
+
+# One of its timers lets nice tasks run. The verifier refuses what clang 19 and 21 make of it.
+test_qmap() {
+	if refuses_qmap; then
+		skip 'the verifier refuses what this compiler makes of it'
+	fi
+	under qmap "$SCHEDULERS/scx_qmap" -i 1
+	[ "$(last reenq.cid0)" -gt $((TIME * 10)) ]
+}
+
+# The tick ends with the program that has loaded the scheduler.
+test_killed_scheduler_leaves_nothing() {
+	local pid
+	[ "$cpus" -ge 2 ] || skip 'it needs a CPU for itself'
+	begin central "$SCHEDULERS/scx_central"
+	kill -KILL "$pid"
+	wait "$pid" || true
+	within 100 has_none
+	within 100 no_timer
+}
+
+run_cases "$@"
