@@ -20,7 +20,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help help-all run test test-upstream test-sched-ext test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz demo
+.PHONY: help help-all run test test-upstream test-sched-ext test-languages test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz demo
 
 help:
 	@sed '/^== /,$$d' scripts/data/help.txt
@@ -49,6 +49,9 @@ test-sched-ext:
 	@scripts/kernel rust
 	@scripts/kernel c
 	@scripts/enter scripts/test --compare --stress '$(TIME)' sched_ext
+
+test-languages: kernel sample
+	@scripts/languages
 
 test-all: sample
 	@scripts/fuzz

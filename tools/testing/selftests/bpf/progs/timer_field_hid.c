@@ -13,7 +13,7 @@
 
 char _license[] SEC("license") = "GPL";
 
-/* The types of HID-BPF, of which vmlinux.h has none if the kernel has no HID-BPF. */
+/* The types of HID-BPF. If the kernel has no HID-BPF, vmlinux.h has none of them. */
 struct hid_bpf_ctx;
 
 enum hid_report_type___field {
