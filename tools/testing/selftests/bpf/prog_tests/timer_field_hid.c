@@ -147,10 +147,8 @@ static void bounce(struct device *device, const struct timer_field_hid *skel)
 				return;
 		usleep(rand() % (2 * QUIET / 1000));
 		receive(device);
-		if (rand() % 8 == 0 && !settle(device, skel)) {
-			ASSERT_FAIL("a report is lost");
+		if (rand() % 8 == 0 && !ASSERT_TRUE(settle(device, skel), "settle"))
 			break;
-		}
 	} while (now(CLOCK_MONOTONIC) < end);
 }
 

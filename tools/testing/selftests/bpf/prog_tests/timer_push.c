@@ -21,8 +21,7 @@ static bool push(struct timer_push *skel)
 	__u64 end = now(CLOCK_MONOTONIC) + PUSHING;
 
 	while (now(CLOCK_MONOTONIC) < end) {
-		if (run(skel->progs.start))
-			ASSERT_FAIL("start");
+		ASSERT_OK(run(skel->progs.start), "start");
 		usleep(500);
 	}
 	return !skel->bss->calls;
