@@ -8,7 +8,6 @@
 #include <glob.h>
 #include <linux/input.h>
 #include <linux/uhid.h>
-#include <poll.h>
 #include <test_progs.h>
 #include "../progs/timer_field_hid.h"
 #include "timer_field.h"
@@ -210,20 +209,11 @@ out:
 	timer_field_hid__destroy(skel);
 }
 
-static bool has_hid_bpf(void)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	bool found = btf && btf__find_by_name(btf, "hid_bpf_ops") > 0;
-
-	btf__free(btf);
-	return found && !access("/dev/uhid", F_OK);
-}
-
 void test_timer_field_hid(void)
 {
 	struct device device = {};
 
-	if (!has_hid_bpf()) {
+	if (!kernel_has_type("hid_bpf_ops") || access("/dev/uhid", F_OK)) {
 		test__skip();
 		return;
 	}

@@ -36,14 +36,19 @@ static inline bool have_timers(int err)
 	return false;
 }
 
-/* Tells whether the kernel has timers in Rust: only these have tracepoints. */
-static inline bool are_in_rust(void)
+static inline bool kernel_has_type(const char *name)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	bool found = btf && btf__find_by_name(btf, "btf_trace_bpf_timer_start") > 0;
+	bool found = btf && btf__find_by_name(btf, name) > 0;
 
 	btf__free(btf);
 	return found;
+}
+
+/* Tells whether the kernel has timers in Rust: only these have tracepoints. */
+static inline bool are_in_rust(void)
+{
+	return kernel_has_type("btf_trace_bpf_timer_start");
 }
 
 /* Returns the function that arms the hrtimers of BPF timers. */
