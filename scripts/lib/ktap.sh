@@ -33,6 +33,23 @@ fails() {
 	fi
 }
 
+# armed: how many BPF timers are armed. The pattern matches the callbacks of C and of Rust.
+armed() {
+	grep -cE 'bpf_timer_cb|9bpf_timer' /proc/timer_list || true
+}
+none_armed() { [ "$(armed)" = 0 ]; }
+
+# The sample whose timers several suites use.
+# shellcheck disable=SC2034 # those who source this use it
+dns=build/dns_ttl/release/dns_ttl
+
+# records MSECS: write eight records for it that live for that long.
+records() {
+	for i in $(seq 8); do
+		echo "host$i.example.org,192.0.2.$i,$1"
+	done >"$tmp/records.csv"
+}
+
 run_case() {
 	local name=$1 number=$2 status
 	reason=$tmp/reason log=$tmp/log

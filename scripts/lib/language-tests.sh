@@ -5,13 +5,10 @@
 . "$(dirname "$0")/ktap.sh"
 
 out=build/languages
-dns=build/dns_ttl/release/dns_ttl
 
 # expire: let eight timers expire, in a map that is called records.
 expire() {
-	for i in $(seq 8); do
-		echo "host$i.example.org,192.0.2.$i,1000"
-	done >"$tmp/records.csv"
+	records 1000
 	"$dns" --records "$tmp/records.csv" | grep 'expired 8'
 }
 

@@ -3,21 +3,14 @@
 # shellcheck disable=SC2317 # the cases are called by their names
 . "$(dirname "$0")/ktap.sh"
 
-dns=build/dns_ttl/release/dns_ttl
 top=build/timer_top/release/timer_top
 pins=/sys/fs/bpf/dns_test
-
-# armed: how many BPF timers are armed. The pattern matches the callbacks of C and of Rust.
-armed() {
-	grep -cE 'bpf_timer_cb|9bpf_timer' /proc/timer_list || true
-}
 
 # loaded KIND: how many programs or maps of dns_ttl are loaded.
 loaded() {
 	bpftool "$1" show | grep -cE 'name (insert|unread|records|expiries|troubles)' || true
 }
 
-none_armed() { [ "$(armed)" = 0 ]; }
 some_armed() { [ "$(armed)" -ge 8 ]; }
 none_loaded() { [ "$(loaded "$1")" = 0 ]; }
 nothing_left() {
@@ -26,13 +19,6 @@ nothing_left() {
 	# A work item frees the maps after grace periods. This takes two seconds with all
 	# checks of the debug flavour, and more if the host has other work.
 	within 150 none_loaded map
-}
-
-# records MSECS: write eight records that live for that long.
-records() {
-	for i in $(seq 8); do
-		echo "host$i.example.org,192.0.2.$i,$1"
-	done >"$tmp/records.csv"
 }
 
 # start_and_end SIGNAL ARG...: run dns_ttl until its timers are armed, then send
