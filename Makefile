@@ -50,7 +50,8 @@ test-sched-ext:
 	@scripts/kernel c
 	@scripts/enter scripts/test --compare --stress '$(TIME)' sched_ext
 
-test-languages: kernel sample
+test-languages: sample
+	@scripts/kernel rust
 	@scripts/languages
 
 test-all: sample
