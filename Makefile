@@ -20,7 +20,7 @@ export CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help help-all run test test-upstream test-sched-ext test-languages test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz demo
+.PHONY: help help-all run test test-upstream test-field test-sched-ext test-languages test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz demo
 
 help:
 	@sed '/^== /,$$d' scripts/data/help.txt
@@ -43,6 +43,12 @@ test-upstream:
 	@scripts/kernel rust
 	@scripts/kernel c
 	@scripts/enter scripts/test --compare upstream
+
+test-field: TIME ?= $(STRESS)
+test-field:
+	@scripts/kernel rust
+	@scripts/kernel c
+	@scripts/enter scripts/test --compare --stress '$(TIME)' field
 
 test-sched-ext: TIME ?= 60
 test-sched-ext:
