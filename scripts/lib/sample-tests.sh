@@ -121,7 +121,9 @@ test_timer_top_counts_what_timers_do() {
 		for what in "inits", "starts", "expiries", "frees":
 		    assert sum(line[what] for line in lines) == 8, what
 		assert max(line["armed"] for line in lines) == 8
-		assert all("dns_ttl" in line["owner"] for line in lines)
+		# On a slow kernel it looks for owners in a part of its time only.
+		owners = {line["owner"].partition("(")[0] for line in lines}
+		assert "dns_ttl" in owners and owners <= {"", "dns_ttl"}, owners
 		assert all(0 < line["callback_p50_ns"] for line in lines if line["expiries"])
 		assert not any(look["lost"] for look in looks)
 	END
