@@ -307,10 +307,15 @@ static inline bool is_unloaded(__u32 prog_id)
 }
 
 #define OPTIMIZATION "/proc/sys/debug/kprobes-optimization"
+#ifdef __x86_64__
+#define PROBES_ARE_NMIS true
+#else
+#define PROBES_ARE_NMIS false
+#endif
 
 /*
  * Attaches behind the first instruction of a function, so that ftrace does not serve the
- * probe. While OPTIMIZATION is off, the probe is a breakpoint, which is an NMI on x86.
+ * probe. While OPTIMIZATION is off, the probe is a breakpoint, which is an NMI on x86: see PROBES_ARE_NMIS.
  */
 static inline struct bpf_link *attach_probe(const struct bpf_program *prog, const char *function)
 {

@@ -116,8 +116,9 @@ int BPF_PROG(in_hardirq, struct hrtimer *hrtimer)
 	return 0;
 }
 
-SEC("tp_btf/nmi_handler")
-int BPF_PROG(in_nmi, void *handler, s64 delta, int handled)
+/* Called for a backtrace, whose interrupt is an NMI on machines that have any. */
+SEC("fentry/__printk_cpu_sync_try_get")
+int BPF_PROG(in_nmi)
 {
 	int i;
 

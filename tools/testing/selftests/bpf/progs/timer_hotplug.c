@@ -228,8 +228,9 @@ int use_in_thread(void *ctx)
 	return 0;
 }
 
-SEC("?tp_btf/nmi_handler")
-int BPF_PROG(use_in_nmi, void *handler, s64 delta, int handled)
+/* Called for a backtrace, whose interrupt is an NMI on machines that have any. */
+SEC("?fentry/__printk_cpu_sync_try_get")
+int BPF_PROG(use_in_nmi)
 {
 	if (on)
 		use_crowd(&in_nmis);
