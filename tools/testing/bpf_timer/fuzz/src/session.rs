@@ -251,7 +251,7 @@ pub struct Session {
     outer: OwnedFd,
     orphans: OwnedFd,
     pub shared: Shared,
-    _links: [Link; 3],
+    _links: Vec<Link>,
 }
 
 impl Session {
@@ -268,10 +268,14 @@ impl Session {
             .attach()
             .context("hrtimer_expire_entry")?;
         let nmi = skel.progs.nmi.attach().context("bpf_get_numa_node_id")?;
-        let breakpoint = skel.progs.breakpoint.attach();
-        let breakpoint = breakpoint
-            .or_else(|_| skel.progs.breakpoint_endbr.attach())
-            .context("a breakpoint in getpgid()")?;
+        let mut links = vec![hardirq, nmi];
+        if Prog::Nmi.exists() {
+            let breakpoint = skel.progs.breakpoint.attach();
+            let breakpoint = breakpoint
+                .or_else(|_| skel.progs.breakpoint_endbr.attach())
+                .context("a breakpoint in getpgid()")?;
+            links.push(breakpoint);
+        }
         // These are copies, so that each can be closed alone. libbpf closes its own with the
         // skeleton.
         let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned();
@@ -302,7 +306,7 @@ impl Session {
             outer: own(skel.maps.outer.as_fd())?,
             orphans: own(skel.maps.orphans.as_fd())?,
             shared: Shared::new(own(skel.maps.bss.as_fd())?)?,
-            _links: [hardirq, nmi, breakpoint],
+            _links: links,
         };
         session.replace_inner()?;
         Ok(session)

@@ -27,7 +27,7 @@ char _license[] SEC("license") = "GPL";
 extern int bpf_timer_cancel_async(struct bpf_timer *timer) __ksym;
 extern void bpf_local_irq_save(unsigned long *flags) __ksym;
 extern void bpf_local_irq_restore(unsigned long *flags) __ksym;
-extern const int __preempt_count __ksym;
+extern const int __preempt_count __ksym __weak; /* of x86 */
 
 struct hrtimer {
 	bool is_soft;
@@ -504,9 +504,12 @@ int breakpoint_endbr(void *ctx)
 SEC("fentry/bpf_get_numa_node_id")
 int nmi(void *ctx)
 {
-	const int *preempt_count = bpf_this_cpu_ptr(&__preempt_count);
 	struct fuzz_op *op = own_op();
+	const int *preempt_count;
 
+	if (!bpf_ksym_exists(&__preempt_count))
+		return 0;
+	preempt_count = bpf_this_cpu_ptr(&__preempt_count);
 	if (op->state != FUZZ_REQUESTED_NMI || !(*preempt_count & NMI_OFFSET))
 		return 0;
 	if (__sync_val_compare_and_swap(&op->state, FUZZ_REQUESTED_NMI, FUZZ_TAKEN) !=
