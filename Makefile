@@ -1,6 +1,7 @@
 # BPF timers in Rust: the front door. "make help" and "make help-all" tell the rest.
 
 FLAVOR ?= rust
+ARCH ?= x86_64
 # Instructions are counted on one CPU.
 CPUS ?= $(if $(ICOUNT),1,2)
 MEM ?= 2G
@@ -8,15 +9,21 @@ TIMEOUT ?= 600
 TIMES ?= 1
 STRESS ?= 2
 FLAVORS := rust c debug
+ARCHES := x86_64 arm64 riscv $(if $(filter kunit,$(MAKECMDGOALS)),s390 powerpc)
 ifeq ($(filter $(FLAVOR),$(FLAVORS)),)
 $(error unknown FLAVOR '$(FLAVOR)': use one of $(FLAVORS))
 endif
 
+ifeq ($(filter $(ARCH),$(ARCHES)),)
+$(error unknown ARCH '$(ARCH)': use one of $(ARCHES))
+endif
+# Of what is built for another machine.
+SUFFIX := $(if $(filter-out x86_64,$(ARCH)),-$(ARCH))
+
 SAMPLE := samples/bpf_timer/dns_ttl
-IMAGE = build/$(FLAVOR)/arch/x86/boot/bzImage
-VM = scripts/enter scripts/vm --kernel $(IMAGE) --cpus '$(CPUS)' --mem '$(MEM)' \
+VM = scripts/enter scripts/vm --kernel build/$(FLAVOR)$(SUFFIX) --cpus '$(CPUS)' --mem '$(MEM)' \
 	--timeout '$(TIMEOUT)' $(if $(APPEND),--append '$(APPEND)') $(if $(ICOUNT),--icount)
-export CMD LINUX MIRROR NATIVE FORCE
+export ARCH CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -29,7 +36,7 @@ help-all:
 	@sed 's/^== .*//' scripts/data/help.txt
 
 run: kernel sample
-	@$(VM) -- 'build/dns_ttl/release/dns_ttl --records $(or $(RECORDS),$(SAMPLE)/records.csv)'
+	@$(VM) -- 'build/dns_ttl$(SUFFIX)/release/dns_ttl --records $(or $(RECORDS),$(SAMPLE)/records.csv)'
 	@echo 'run: timers expired in the kernel that was built; make demo shows more of them, make test tests them'
 
 demo: kernel sample
@@ -91,7 +98,7 @@ fuzz: TIMEOUT = $(shell expr '$(TIME)' + 300)
 fuzz: OPTIONS = --time $(TIME) $(SEED:%=--seed %) $(if $(filter c,$(FLAVOR)),--implementation c) $(FUZZ)
 fuzz: kernel
 	@scripts/fuzz
-	@$(VM) -- 'build/fuzz/release/fuzz $(OPTIONS)'
+	@$(VM) -- 'build/fuzz$(SUFFIX)/release/fuzz $(OPTIONS)'
 
 vm: kernel
 	@[ "$$CMD" ] || { echo "make vm: say what to run: make vm CMD='...'" >&2; exit 2; }

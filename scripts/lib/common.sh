@@ -4,12 +4,31 @@ set -euo pipefail
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bpf-timer-rust
-export REPO CACHE
+# The machine to build for. What is built for another one than x86_64 has a name with that suffix.
+ARCH=${ARCH:-x86_64} SUFFIX=
+[ "$ARCH" = x86_64 ] || SUFFIX=-$ARCH
+export REPO CACHE ARCH
 mkdir -p "$CACHE"
 [ -z "${LINUX:-}" ] || LINUX=$(realpath -m "$LINUX")
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$*"; exit 1; }
+
+# about NAME: print what arches.ini says about the machine.
+about() { sed -n "/^\[$ARCH\]/,/^\[/s/^$1 = //p" "$REPO/scripts/data/arches.ini"; }
+
+# cross_make: set cross to what the Makefiles in tools/ need for another machine than x86_64.
+cross_make() {
+	local triple
+	triple=$(about triple)
+	cross=()
+	[ "$SUFFIX" ] || return 0
+	cross_flags="--target=$triple --sysroot=$GUEST_ROOT -fuse-ld=lld -Wno-unused-command-line-argument"
+	cross=("CROSS_COMPILE=$triple-" "CLANG_CROSS_FLAGS=$cross_flags"
+		# BPF programs read the headers of that machine.
+		"CLANG_TARGET_ARCH=--target=$triple --sysroot=$GUEST_ROOT"
+		"PKG_CONFIG=env PKG_CONFIG_SYSROOT_DIR=$GUEST_ROOT PKG_CONFIG_LIBDIR=$GUEST_ROOT/usr/lib/$triple/pkgconfig pkg-config")
+}
 
 # lock NAME [DIR]: hold NAME until this process ends, so that a second make
 # waits for the first instead of doing the same work beside it.
@@ -79,16 +98,24 @@ contents() {
 
 # build_crate WHAT DIR: build the crate in DIR into the directory of that name in build/, unless
 # it was built from the same sources before. Messages call it WHAT.
+# For another machine than x86_64, cargo finds what it needs in the guest's root.
 build_crate() {
 	local dir=$REPO/$2 name=${2##*/} key
-	local out=$REPO/build/$name
+	local out=$REPO/build/$name$SUFFIX cross=() root
 	lock "$1" "$REPO/build"
 	cd "$REPO"
-	key=$( (scripts/lib/toolchain && contents "$2") | sha256sum)
+	key=$( (scripts/lib/toolchain && contents "$2" scripts/data/guest-packages.txt) | sha256sum)
 	[ "$key" != "$(cat "$out/.built" 2>/dev/null)" ] || return 0
 	rm -f "$out/.built"
-	scripts/lib/step "$1: build $name" "$REPO/build/$name.log" --count '^ +Compiling ' -- \
-		scripts/enter env "CARGO_TARGET_DIR=$out" cargo build --release --locked --manifest-path "$dir/Cargo.toml" ||
-		die "the $1 does not build: if crates cannot be downloaded, is there a network? See build/$name.log"
+	if [ "$SUFFIX" ]; then
+		root=$(scripts/lib/guest-root)
+		cross=("PKG_CONFIG_SYSROOT_DIR=$root" "PKG_CONFIG_LIBDIR=$root/usr/lib/$(about triple)/pkgconfig" PKG_CONFIG_ALLOW_CROSS=1
+			"CARGO_BUILD_TARGET=$(about rust)" "TARGET_CC=clang --target=$(about triple) --sysroot=$root" TARGET_AR=llvm-ar
+			"CARGO_ENCODED_RUSTFLAGS=--sysroot=$root/usr"$'\x1f'"-Clinker=clang"$'\x1f'"-Clink-args=--target=$(about triple) --sysroot=$root -fuse-ld=lld")
+	fi
+	scripts/lib/step "$1: build $name$SUFFIX" "$out.log" --count '^ +Compiling ' -- \
+		scripts/enter env "CARGO_TARGET_DIR=$out" "${cross[@]}" cargo build --release --locked --manifest-path "$dir/Cargo.toml" ||
+		die "the $1 does not build: if crates cannot be downloaded, is there a network? See build/$name$SUFFIX.log"
+	[ -z "$SUFFIX" ] || cp "$out/$(about rust)/release/$name" "$out/release/"
 	echo "$key" >"$out/.built"
 }

@@ -41,7 +41,7 @@ none_armed() { [ "$(armed)" = 0 ]; }
 
 # The sample whose timers several suites use.
 # shellcheck disable=SC2034 # those who source this use it
-dns=build/dns_ttl/release/dns_ttl
+dns=build/dns_ttl${SUFFIX:-}/release/dns_ttl
 
 # records MSECS: write eight records for it that live for that long.
 records() {

@@ -3,7 +3,7 @@
 # shellcheck disable=SC2317 # the cases are called by their names
 . "$(dirname "$0")/ktap.sh"
 
-top=build/timer_top/release/timer_top
+top=build/timer_top${SUFFIX:-}/release/timer_top
 pins=/sys/fs/bpf/dns_test
 
 # loaded KIND: how many programs or maps of dns_ttl are loaded.

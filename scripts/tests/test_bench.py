@@ -12,7 +12,7 @@ SCRIPTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # run has $SLOWER times as many starts as the run before.
 VM = r"""#!/usr/bin/env python3
 import os, re, sys
-flavor = re.search("build/(rust|c)/", " ".join(sys.argv)).group(1)
+flavor = re.search(r"build/(rust|c)\b", " ".join(sys.argv)).group(1)
 words = re.search("BPF_TIMER_BENCH='([^']*)'", sys.argv[-1]).group(1).split()
 times = os.environ["FAKE"] + "/times-" + flavor
 lines = []

@@ -32,10 +32,9 @@ class Whole(unittest.TestCase):
     def setUp(self):
         self.fake = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.fake)
-        for path in ("test", "lib/report.py", "lib/results.py", "lib/step"):
+        for path in ("test", "lib/arch.py", "data/arches.ini", "lib/report.py", "lib/results.py", "lib/step"):
             os.makedirs(os.path.dirname(f"{self.fake}/scripts/{path}"), exist_ok=True)
             shutil.copy(f"{SCRIPTS}/{path}", f"{self.fake}/scripts/{path}")
-        os.mkdir(f"{self.fake}/scripts/data")
         self.program("scripts/vm", VM)
         self.program("scripts/source", '#!/bin/sh\necho "$FAKE/tree"\n')
         self.program("scripts/lib/selftests", '#!/bin/sh\nmkdir -p "$2" && echo timer | tee "$2/tests.txt" >"$2/own.txt"\n')
