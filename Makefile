@@ -27,7 +27,7 @@ export ARCH CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help help-all run test test-upstream test-field test-sched-ext test-languages test-all kunit mutate litmus docs kernel vm shell series check check-series check-off bench menuconfig clean distclean sample fuzz demo
+.PHONY: help help-all run test test-upstream test-field test-sched-ext test-languages test-all kunit mutate litmus docs kernel vm shell series check check-series check-off check-configs bench menuconfig clean distclean sample fuzz demo
 
 help:
 	@sed '/^== /,$$d' scripts/data/help.txt
@@ -118,6 +118,9 @@ check-series:
 
 check-off:
 	@scripts/check-off
+
+check-configs:
+	@scripts/check-configs $(CONFIGS)
 
 bench:
 	@scripts/bench-report --build
