@@ -88,6 +88,38 @@ struct {
 
 struct fuzz_shared shared;
 
+/* In BPF, only an atomic operation whose result is used orders the accesses around it. */
+static __always_inline void full_barrier(void)
+{
+	volatile __u32 word = 0;
+
+	__sync_lock_test_and_set(&word, 1);
+}
+
+/* Loads before all that follows. */
+#define LOAD_FIRST(_x)							\
+	({								\
+		__u32 __value = *(volatile __u32 *)&(_x);		\
+									\
+		full_barrier();						\
+		__value;						\
+	})
+
+/* Stores after all that precedes. */
+#define STORE_LAST(_x, _value)						\
+	({								\
+		full_barrier();						\
+		*(volatile __u32 *)&(_x) = (_value);			\
+	})
+
+/* Counts in between. */
+#define COUNT_BETWEEN(_x)						\
+	({								\
+		full_barrier();						\
+		__sync_fetch_and_add(&(_x), 1);				\
+		full_barrier();						\
+	})
+
 /*
  * Tells whether another CPU reaches @stage within @nsecs: a virtual CPU may be away. There
  * are two loops because one ends after BPF_MAX_LOOPS, in less than a second.
@@ -114,16 +146,15 @@ static __always_inline long start(__u32 slot, struct bpf_timer *timer, __u64 nse
 
 	if (slot >= FUZZ_SLOTS)
 		return bpf_timer_start(timer, nsecs, flags);
-	__sync_fetch_and_add(&shared.begun[slot], 1);
+	COUNT_BETWEEN(shared.begun[slot]);
 	ret = bpf_timer_start(timer, nsecs, flags);
-	__sync_fetch_and_add(&shared.ended[slot], 1);
+	COUNT_BETWEEN(shared.ended[slot]);
 	return ret;
 }
 
 /*
  * Cancels a timer. If that does not fail, the callback does not run, and does not begin before
- * the next start. Nothing is checked if a start is under way, because that may come later. x86
- * keeps loads in order, and also stores.
+ * the next start. Nothing is checked if a start is under way, because that may come later.
  */
 static __always_inline long cancel(__u32 slot, struct bpf_timer *timer, bool async)
 {
@@ -132,12 +163,13 @@ static __always_inline long cancel(__u32 slot, struct bpf_timer *timer, bool asy
 
 	if (slot >= FUZZ_SLOTS)
 		return 0;
-	ended = *(volatile __u32 *)&shared.ended[slot];
-	begun = *(volatile __u32 *)&shared.begun[slot];
-	dropped = *(volatile __u32 *)&shared.dropped[slot];
-	sets_ended = *(volatile __u32 *)&shared.sets_ended[slot];
-	sets = *(volatile __u32 *)&shared.sets_begun[slot];
+	ended = LOAD_FIRST(shared.ended[slot]);
+	begun = LOAD_FIRST(shared.begun[slot]);
+	dropped = LOAD_FIRST(shared.dropped[slot]);
+	sets_ended = LOAD_FIRST(shared.sets_ended[slot]);
+	sets = LOAD_FIRST(shared.sets_begun[slot]);
 	ret = async ? bpf_timer_cancel_async(timer) : bpf_timer_cancel(timer);
+	full_barrier();
 	/*
 	 * A timer without a callback cannot be started. But a start that is under way may have
 	 * found the callback before it was dropped, and may be cancelled after that.
@@ -147,12 +179,13 @@ static __always_inline long cancel(__u32 slot, struct bpf_timer *timer, bool asy
 	    *(volatile __u32 *)&shared.sets_begun[slot] == sets)
 		__sync_fetch_and_add(&shared.without, 1);
 	if (!async && (ret == 0 || ret == 1) && sets_ended == sets)
-		*(volatile __u32 *)&shared.dropped[slot] = sets + 1;
+		STORE_LAST(shared.dropped[slot], sets + 1);
 	if ((ret != 0 && ret != 1) || ended != begun)
 		return ret;
-	*(volatile __u32 *)&shared.stopped[slot] = begun + 1;
+	STORE_LAST(shared.stopped[slot], begun + 1);
+	full_barrier();
 	/* A start that has begun since then may have led to a callback. */
-	if (*(volatile __u32 *)&shared.running[slot] &&
+	if (LOAD_FIRST(shared.running[slot]) &&
 	    *(volatile __u32 *)&shared.begun[slot] == begun)
 		__sync_fetch_and_add(&shared.late, 1);
 	return ret;
@@ -160,11 +193,11 @@ static __always_inline long cancel(__u32 slot, struct bpf_timer *timer, bool asy
 
 static __always_inline void note_begin(__u32 slot)
 {
-	__u32 stopped = *(volatile __u32 *)&shared.stopped[slot];
+	__u32 stopped = LOAD_FIRST(shared.stopped[slot]);
 
 	if (stopped && stopped == *(volatile __u32 *)&shared.begun[slot] + 1)
 		__sync_fetch_and_add(&shared.late, 1);
-	__sync_fetch_and_add(&shared.running[slot], 1);
+	COUNT_BETWEEN(shared.running[slot]);
 }
 
 /*
@@ -233,8 +266,7 @@ __noinline int log_event(__u32 slot, __u32 callback, __u32 action, long ret)
 	event->cpu = bpf_get_smp_processor_id();
 	event->action = action;
 	event->ret = ret;
-	/* x86 keeps stores in order. */
-	*(volatile __u32 *)&event->ready = 1;
+	STORE_LAST(event->ready, 1);
 	return 0;
 }
 
@@ -298,6 +330,7 @@ static __noinline int fire(void *map, __u32 key, struct bpf_timer *timer, __u32 
 		count_event(map_index, callback, to_do.action, ret, to_do.other_map);
 	else
 		count_event(map_index, callback, to_do.action, ret, map_index);
+	full_barrier();
 	__sync_fetch_and_sub(&shared.running[slot], 1);
 	return 0;
 }
@@ -323,12 +356,12 @@ static __always_inline long act_on_timer(struct fuzz_op *op, void *map, struct b
 	case FUZZ_SET_CALLBACK:
 		if (slot >= FUZZ_SLOTS)
 			return 0;
-		__sync_fetch_and_add(&shared.sets_begun[slot], 1);
+		COUNT_BETWEEN(shared.sets_begun[slot]);
 		if (op->arg)
 			ret = bpf_timer_set_callback(timer, second);
 		else
 			ret = bpf_timer_set_callback(timer, first);
-		__sync_fetch_and_add(&shared.sets_ended[slot], 1);
+		COUNT_BETWEEN(shared.sets_ended[slot]);
 		return ret;
 	case FUZZ_START:
 		ret = start(slot, timer, op->arg, op->flags);
@@ -480,7 +513,7 @@ int BPF_PROG(hardirq, struct hrtimer *hrtimer)
 	if (__sync_val_compare_and_swap(&op->state, FUZZ_REQUESTED, FUZZ_TAKEN) != FUZZ_REQUESTED)
 		return 0;
 	op->ret = operate3(op);
-	*(volatile __u32 *)&op->state = FUZZ_DONE;
+	STORE_LAST(op->state, FUZZ_DONE);
 	return 0;
 }
 
@@ -516,7 +549,7 @@ int nmi(void *ctx)
 	    FUZZ_REQUESTED_NMI)
 		return 0;
 	op->ret = operate4(op);
-	*(volatile __u32 *)&op->state = FUZZ_DONE;
+	STORE_LAST(op->state, FUZZ_DONE);
 	return 0;
 }
 
