@@ -62,11 +62,10 @@ mirror() {
 	echo "${MIRROR:-$own}"
 }
 
-# apt_sources MIRROR SUITE: print apt's sources of a Debian, with backports for the kernel source.
+# apt_sources MIRROR SUITE...: print apt's sources of a Debian.
 apt_sources() {
-	local suite suites=("$2")
-	[ "$2" != trixie ] || suites+=(trixie-updates trixie-backports)
-	for suite in "${suites[@]}"; do
+	local suite
+	for suite in "${@:2}"; do
 		echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $1 $suite main"
 	done
 }
