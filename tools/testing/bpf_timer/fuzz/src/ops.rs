@@ -108,7 +108,7 @@ pub const PROGS: [Prog; 5] = [
 ];
 
 impl Prog {
-    /// Whether this machine can run it: a breakpoint is an NMI on x86 alone.
+    /// Whether this machine can run it: the breakpoint is one for x86.
     pub fn exists(self) -> bool {
         cfg!(target_arch = "x86_64") || self != Prog::Nmi
     }

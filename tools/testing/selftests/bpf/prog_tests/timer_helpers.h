@@ -307,15 +307,22 @@ static inline bool is_unloaded(__u32 prog_id)
 }
 
 #define OPTIMIZATION "/proc/sys/debug/kprobes-optimization"
+/* attach_probe() is for x86, where a breakpoint is an NMI. */
 #ifdef __x86_64__
 #define PROBES_ARE_NMIS true
 #else
 #define PROBES_ARE_NMIS false
 #endif
+/* On arm64, if the kernel has NMIs. */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define BACKTRACES_ARE_NMIS true
+#else
+#define BACKTRACES_ARE_NMIS false
+#endif
 
 /*
  * Attaches behind the first instruction of a function, so that ftrace does not serve the
- * probe. While OPTIMIZATION is off, the probe is a breakpoint, which is an NMI on x86: see PROBES_ARE_NMIS.
+ * probe. While OPTIMIZATION is off, the probe is a breakpoint, which is an NMI on x86.
  */
 static inline struct bpf_link *attach_probe(const struct bpf_program *prog, const char *function)
 {

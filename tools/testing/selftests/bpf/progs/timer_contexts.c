@@ -3,6 +3,7 @@
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include "bpf_experimental.h"
 #include "timer_common.h"
 
 #define TIMERS 16
@@ -116,13 +117,13 @@ int BPF_PROG(in_hardirq, struct hrtimer *hrtimer)
 	return 0;
 }
 
-/* Called for a backtrace, whose interrupt is an NMI on machines that have any. */
+/* Called for a backtrace, which other CPUs print in an NMI. */
 SEC("fentry/__printk_cpu_sync_try_get")
 int BPF_PROG(in_nmi)
 {
 	int i;
 
-	if (on)
+	if (on && bpf_in_nmi())
 		bpf_for(i, 0, 8)
 			operate(NMI);
 	return 0;

@@ -3,6 +3,7 @@
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include "bpf_experimental.h"
 #include "timer_common.h"
 #include "timer_hotplug.h"
 
@@ -228,11 +229,11 @@ int use_in_thread(void *ctx)
 	return 0;
 }
 
-/* Called for a backtrace, whose interrupt is an NMI on machines that have any. */
+/* Called for a backtrace, which other CPUs print in an NMI. */
 SEC("?fentry/__printk_cpu_sync_try_get")
 int BPF_PROG(use_in_nmi)
 {
-	if (on)
+	if (on && bpf_in_nmi())
 		use_crowd(&in_nmis);
 	return 0;
 }
