@@ -20,6 +20,11 @@ endif
 # Of what is built for another machine.
 SUFFIX := $(if $(filter-out x86_64,$(ARCH)),-$(ARCH))
 
+X86_64_ONLY := $(filter check check-off check-series mutate test-languages,$(MAKECMDGOALS))
+ifneq ($(and $(SUFFIX),$(X86_64_ONLY)),)
+$(error make $(X86_64_ONLY) is for x86_64 alone)
+endif
+
 SAMPLE := samples/bpf_timer/dns_ttl
 VM = scripts/enter scripts/vm --kernel build/$(FLAVOR)$(SUFFIX) --cpus '$(CPUS)' --mem '$(MEM)' \
 	--timeout '$(TIMEOUT)' $(if $(APPEND),--append '$(APPEND)') $(if $(ICOUNT),--icount)

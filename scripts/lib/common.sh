@@ -17,6 +17,9 @@ die() { say "$*"; exit 1; }
 # about NAME: print what arches.ini says about the machine.
 about() { sed -n "/^\[$ARCH\]/,/^\[/s/^$1 = //p" "$REPO/scripts/data/arches.ini"; }
 
+# fragments FLAVOR: print the configuration of a flavor, on top of allnoconfig.
+fragments() { cat "$REPO"/scripts/data/kernel{,-"$ARCH",-"$1"}.config; }
+
 # cross_make: set cross to what the Makefiles in tools/ need for another machine than x86_64.
 cross_make() {
 	local triple
@@ -103,7 +106,7 @@ build_crate() {
 	local out=$REPO/build/$name$SUFFIX cross=() root
 	lock "$1" "$REPO/build"
 	cd "$REPO"
-	key=$( (scripts/lib/toolchain && contents "$2" scripts/data/guest-packages.txt) | sha256sum)
+	key=$( (scripts/lib/toolchain && contents "$2" && echo "${SUFFIX:+$(scripts/lib/guest-root)}") | sha256sum)
 	[ "$key" != "$(cat "$out/.built" 2>/dev/null)" ] || return 0
 	rm -f "$out/.built"
 	if [ "$SUFFIX" ]; then

@@ -47,8 +47,9 @@ class Whole(unittest.TestCase):
     def setUp(self):
         self.fake = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.fake)
-        os.makedirs(f"{self.fake}/scripts")
-        shutil.copy(f"{SCRIPTS}/bench", f"{self.fake}/scripts/")
+        for path in ("bench", "lib/arch.py", "data/arches.ini"):
+            os.makedirs(os.path.dirname(f"{self.fake}/scripts/{path}"), exist_ok=True)
+            shutil.copy(f"{SCRIPTS}/{path}", f"{self.fake}/scripts/{path}")
         self.program("scripts/vm", VM.replace("NAMES", repr(NAMES)))
         self.program("scripts/lib/selftests", "#!/bin/sh\n")
         for flavor in ("rust", "c"):
