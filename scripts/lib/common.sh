@@ -4,7 +4,7 @@ set -euo pipefail
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bpf-timer-rust
-# The machine to build for. What is built for another one than x86_64 has a name with that suffix.
+# The machine to build for. Files for another one than x86_64 have names with SUFFIX.
 ARCH=${ARCH:-x86_64} SUFFIX=
 [ "$ARCH" = x86_64 ] || SUFFIX=-$ARCH
 export REPO CACHE ARCH
