@@ -132,7 +132,7 @@ macro_rules! impl_has_irq_work {
 ///
 /// # Invariants
 ///
-/// `self.work` is an initialized `irq_work` whose function is [`run_item`] for `T`.
+/// `self.work` is an initialized `irq_work` whose function is `run_item` for `T`.
 #[repr(transparent)]
 pub struct IrqWork<T> {
     work: Opaque<bindings::irq_work>,
