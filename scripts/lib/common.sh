@@ -106,11 +106,11 @@ build_crate() {
 	local out=$REPO/build/$name$SUFFIX cross=() root
 	lock "$1" "$REPO/build"
 	cd "$REPO"
-	key=$( (scripts/lib/toolchain && contents "$2" && echo "${SUFFIX:+$(scripts/lib/guest-root)}") | sha256sum)
+	root=${SUFFIX:+$(scripts/lib/guest-root)}
+	key=$( (scripts/lib/toolchain && contents "$2" && echo "$root") | sha256sum)
 	[ "$key" != "$(cat "$out/.built" 2>/dev/null)" ] || return 0
 	rm -f "$out/.built"
 	if [ "$SUFFIX" ]; then
-		root=$(scripts/lib/guest-root)
 		cross=("PKG_CONFIG_SYSROOT_DIR=$root" "PKG_CONFIG_LIBDIR=$root/usr/lib/$(about triple)/pkgconfig" PKG_CONFIG_ALLOW_CROSS=1
 			"CARGO_BUILD_TARGET=$(about rust)" "TARGET_CC=clang --target=$(about triple) --sysroot=$root" TARGET_AR=llvm-ar
 			"CARGO_ENCODED_RUSTFLAGS=--sysroot=$root/usr"$'\x1f'"-Clinker=clang"$'\x1f'"-Clink-args=--target=$(about triple) --sysroot=$root -fuse-ld=lld")
