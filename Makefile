@@ -8,7 +8,7 @@ MEM ?= 2G
 TIMEOUT ?= 600
 TIMES ?= 1
 STRESS ?= 2
-FLAVORS := rust c debug
+FLAVORS := rust c debug kcsan
 ARCHES := x86_64 arm64 riscv $(if $(filter kunit,$(MAKECMDGOALS)),s390 powerpc)
 ifeq ($(filter $(FLAVOR),$(FLAVORS)),)
 $(error unknown FLAVOR '$(FLAVOR)': use one of $(FLAVORS))
@@ -17,18 +17,25 @@ endif
 ifeq ($(filter $(ARCH),$(ARCHES)),)
 $(error unknown ARCH '$(ARCH)': use one of $(ARCHES))
 endif
-# Of what is built for another machine.
-SUFFIX := $(if $(filter-out x86_64,$(ARCH)),-$(ARCH))
+ifneq ($(filter-out newest,$(TOOLCHAIN)),)
+$(error unknown TOOLCHAIN '$(TOOLCHAIN)': leave it empty, or use newest)
+endif
+# Of what is built for another machine, or by another toolchain.
+SUFFIX := $(if $(filter-out x86_64,$(ARCH)),-$(ARCH))$(TOOLCHAIN:%=-%)
 
 X86_64_ONLY := $(filter check check-off check-series mutate test-languages,$(MAKECMDGOALS))
-ifneq ($(and $(SUFFIX),$(X86_64_ONLY)),)
+ifneq ($(and $(filter-out x86_64,$(ARCH)),$(X86_64_ONLY)),)
 $(error make $(X86_64_ONLY) is for x86_64 alone)
+endif
+ONE_TOOLCHAIN := $(filter check-off check-series mutate test-languages,$(MAKECMDGOALS))
+ifneq ($(and $(TOOLCHAIN),$(ONE_TOOLCHAIN)),)
+$(error make $(ONE_TOOLCHAIN) knows no other TOOLCHAIN)
 endif
 
 SAMPLE := samples/bpf_timer/dns_ttl
 VM = scripts/enter scripts/vm --kernel build/$(FLAVOR)$(SUFFIX) --cpus '$(CPUS)' --mem '$(MEM)' \
 	--timeout '$(TIMEOUT)' $(if $(APPEND),--append '$(APPEND)') $(if $(ICOUNT),--icount)
-export ARCH CMD LINUX MIRROR NATIVE FORCE
+export ARCH TOOLCHAIN FROM CMD LINUX MIRROR NATIVE FORCE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -4,7 +4,9 @@ import os
 
 SCRIPTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ARCH = os.environ.get("ARCH") or "x86_64"
-SUFFIX = "" if ARCH == "x86_64" else f"-{ARCH}"     # of what is built for that machine
+TOOLCHAIN = os.environ.get("TOOLCHAIN")
+# Of what is built for another machine, or by another toolchain.
+SUFFIX = ("" if ARCH == "x86_64" else f"-{ARCH}") + (f"-{TOOLCHAIN}" if TOOLCHAIN else "")
 
 _ARCHES = configparser.ConfigParser()
 _ARCHES.read(f"{SCRIPTS}/data/arches.ini")

@@ -4,10 +4,11 @@ set -euo pipefail
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bpf-timer-rust
-# The machine to build for. Files for another one than x86_64 have names with SUFFIX.
-ARCH=${ARCH:-x86_64} SUFFIX=
-[ "$ARCH" = x86_64 ] || SUFFIX=-$ARCH
-export REPO CACHE ARCH
+# The machine to build for, and the Debian whose compilers build. What is built for another machine
+# than x86_64, or by another toolchain than Debian 13's, has SUFFIX in its name.
+ARCH=${ARCH:-x86_64} TOOLCHAIN=${TOOLCHAIN:-} SUFFIX=${TOOLCHAIN:+-$TOOLCHAIN} CROSS=
+[ "$ARCH" = x86_64 ] || CROSS=1 SUFFIX=-$ARCH$SUFFIX
+export REPO CACHE ARCH TOOLCHAIN
 mkdir -p "$CACHE"
 [ -z "${LINUX:-}" ] || LINUX=$(realpath -m "$LINUX")
 
@@ -17,15 +18,21 @@ die() { say "$*"; exit 1; }
 # about NAME: print what arches.ini says about the machine.
 about() { sed -n "/^\[$ARCH\]/,/^\[/s/^$1 = //p" "$REPO/scripts/data/arches.ini"; }
 
-# fragments FLAVOR: print the configuration of a flavor, on top of allnoconfig.
-fragments() { cat "$REPO"/scripts/data/kernel{,-"$ARCH",-"$1"}.config; }
+# fragments FLAVOR: print the configuration of a flavor, on top of allnoconfig. Of two values of an
+# option, the last counts, and is the only one that is printed.
+fragments() {
+	local files=("$REPO"/scripts/data/kernel{,-"$ARCH",-"$1"}.config)
+	[ -z "$TOOLCHAIN" ] || files+=("$REPO/scripts/data/kernel-$TOOLCHAIN.config")
+	cat "${files[@]}" | grep -E '^(# )?CONFIG_[A-Z0-9_]+(=| is not set)' | tac |
+		awk '{ option = $0; sub("^# ", "", option); sub("[= ].*", "", option) } !seen[option]++'
+}
 
 # cross_make: set cross to what the Makefiles in tools/ need for another machine than x86_64.
 cross_make() {
 	local triple
 	triple=$(about triple)
 	cross=()
-	[ "$SUFFIX" ] || return 0
+	[ "$CROSS" ] || return 0
 	cross_flags="--target=$triple --sysroot=$GUEST_ROOT -fuse-ld=lld -Wno-unused-command-line-argument"
 	cross=("CROSS_COMPILE=$triple-" "CLANG_CROSS_FLAGS=$cross_flags"
 		# BPF programs read the headers of that machine.
@@ -106,11 +113,11 @@ build_crate() {
 	local out=$REPO/build/$name$SUFFIX cross=() root
 	lock "$1" "$REPO/build"
 	cd "$REPO"
-	root=${SUFFIX:+$(scripts/lib/guest-root)}
+	root=${CROSS:+$(scripts/lib/guest-root)}
 	key=$( (scripts/lib/toolchain && contents "$2" && echo "$root") | sha256sum)
 	[ "$key" != "$(cat "$out/.built" 2>/dev/null)" ] || return 0
 	rm -f "$out/.built"
-	if [ "$SUFFIX" ]; then
+	if [ "$CROSS" ]; then
 		cross=("PKG_CONFIG_SYSROOT_DIR=$root" "PKG_CONFIG_LIBDIR=$root/usr/lib/$(about triple)/pkgconfig" PKG_CONFIG_ALLOW_CROSS=1
 			"CARGO_BUILD_TARGET=$(about rust)" "TARGET_CC=clang --target=$(about triple) --sysroot=$root" TARGET_AR=llvm-ar
 			"CARGO_ENCODED_RUSTFLAGS=--sysroot=$root/usr"$'\x1f'"-Clinker=clang"$'\x1f'"-Clink-args=--target=$(about triple) --sysroot=$root -fuse-ld=lld")
@@ -118,6 +125,6 @@ build_crate() {
 	scripts/lib/step "$1: build $name$SUFFIX" "$out.log" --count '^ +Compiling ' -- \
 		scripts/enter env "CARGO_TARGET_DIR=$out" "${cross[@]}" cargo build --release --locked --manifest-path "$dir/Cargo.toml" ||
 		die "the $1 does not build: if crates cannot be downloaded, is there a network? See build/$name$SUFFIX.log"
-	[ -z "$SUFFIX" ] || cp "$out/$(about rust)/release/$name" "$out/release/"
+	[ -z "$CROSS" ] || cp "$out/$(about rust)/release/$name" "$out/release/"
 	echo "$key" >"$out/.built"
 }
