@@ -7,16 +7,15 @@
  *
  * Covers R8 and H12.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <test_progs.h>
 #include "timer_hotplug.skel.h"
 #include "timer_memory.h"
+#include "timer_online.h"
 #include "../progs/timer_hotplug.h"
 
 /* The CPU that goes offline and comes back. */
 #define CPU 1
-#define ONLINE "/sys/devices/system/cpu/cpu1/online"
 #define ANY_CPU -1
 #define ALL_ACTIONS (DO_START | DO_CANCEL | DO_DELETE | DO_DROP)
 #define ROUNDS 10
@@ -48,43 +47,6 @@ static __u64 runs_of(struct timer_hotplug *skel, __u32 index)
 
 	bpf_map_lookup_elem(bpf_map__fd(skel->maps.timers), &index, &elem);
 	return elem.runs;
-}
-
-static bool write_online(const char *value)
-{
-	int fd = open(ONLINE, O_WRONLY);
-	bool written;
-
-	if (fd < 0)
-		return false;
-	written = write(fd, value, 1) == 1;
-	close(fd);
-	return written;
-}
-
-/* Tries again, because the kernel may refuse it for a moment. */
-static bool set_online(bool online)
-{
-	__u64 end = now(CLOCK_MONOTONIC) + 30 * NSEC_PER_SEC;
-
-	while (!write_online(online ? "1" : "0")) {
-		if (!ASSERT_LT(now(CLOCK_MONOTONIC), end, online ? "online" : "offline"))
-			return false;
-		usleep(10000);
-	}
-	return true;
-}
-
-static bool skip_no_hotplug(void)
-{
-	int fd = open(ONLINE, O_WRONLY);
-
-	if (fd < 0) {
-		test__skip();
-		return true;
-	}
-	close(fd);
-	return false;
 }
 
 static bool run_on(int cpu, const struct bpf_program *prog)
@@ -296,7 +258,7 @@ static bool go_and_come(struct scene *scene, const struct step *step, __u32 held
 	__s64 left = left_of(scene->memory);
 
 	skel->bss->armed = !step->up;
-	if (!set_online(false))
+	if (!set_online(CPU, false))
 		return false;
 	if (!is_back && !(check_done(scene, left, held) && check_grace_periods(scene->memory)))
 		return false;
@@ -304,7 +266,7 @@ static bool go_and_come(struct scene *scene, const struct step *step, __u32 held
 	if (step->late)
 		usleep(LEAVE_USECS);
 	skel->bss->armed = true;
-	if (!set_online(true))
+	if (!set_online(CPU, true))
 		return false;
 	/* A CPU can die without calling this function. */
 	if (step->late && !skel->bss->hits)
@@ -504,7 +466,7 @@ static void go_and_come_often(void)
 	int i;
 
 	for (i = 0; i < ROUNDS; i++)
-		if (!set_online(false) || !set_online(true))
+		if (!set_online(CPU, false) || !set_online(CPU, true))
 			break;
 }
 
@@ -602,7 +564,7 @@ void serial_test_timer_hotplug(void)
 	bool lost = false;
 	int i;
 
-	if (skip_hazard() || skip_one_cpu() || skip_no_hotplug())
+	if (skip_hazard() || skip_one_cpu() || skip_no_hotplug(CPU))
 		return;
 	for (i = 0; i < ARRAY_SIZE(tests); i++) {
 		if (!test__start_subtest(tests[i].name))
@@ -613,7 +575,7 @@ void serial_test_timer_hotplug(void)
 			continue;
 		}
 		tests[i].run();
-		set_online(true);
+		set_online(CPU, true);
 		lost = env.subtest_state->error_cnt;
 	}
 }

@@ -13,7 +13,7 @@ struct elem {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 4);
+	__uint(max_entries, 16);
 	__type(key, int);
 	__type(value, struct elem);
 } timers SEC(".maps");
