@@ -4,9 +4,9 @@
 //!
 //! An [`IrqWork`] may be queued in any context (in NMI if the architecture has
 //! `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`). It runs soon afterwards on the same CPU, in hard interrupt
-//! context with interrupts off (on `PREEMPT_RT`: in a thread). If the CPU goes offline, what it has
-//! queued runs in the thread that stops it or, if it is queued after that, on the CPU that takes it
-//! down, with interrupts off.
+//! context with interrupts off, on `PREEMPT_RT` as well. If the CPU goes offline, what it has queued
+//! runs in the thread that stops it or, if it is queued after that, on the CPU that takes it down,
+//! with interrupts off.
 //!
 //! A work is queued through a `'static` reference. This is for built-in code only: when a module is
 //! unloaded, its statics and the functions that its works call are gone.
@@ -55,7 +55,7 @@ use core::marker::PhantomData;
 /// Items that an [`IrqWork`] runs for.
 pub trait IrqWorkItem: HasIrqWork + Sync + 'static {
     /// Called on the CPU that queued the work, in hard interrupt context, with the exceptions that
-    /// the [module](self) names.
+    /// the [module](self) names. Has to be short, and may take raw locks only.
     ///
     /// The work may be queued again from here or, from when this is called, on another CPU, where
     /// it may then run at the same time.
@@ -147,11 +147,12 @@ unsafe impl<T> Sync for IrqWork<T> {}
 impl<T: IrqWorkItem> IrqWork<T> {
     /// Creates a work that is not queued.
     pub const fn new() -> Self {
-        // SAFETY: All zeroes is a valid C `struct irq_work`, and is what `IRQ_WORK_INIT()` gives
-        // apart from the function.
+        // SAFETY: All zeroes is a valid C `struct irq_work`, and is what `IRQ_WORK_INIT_HARD()`
+        // gives apart from the function and the flag.
         let mut work: bindings::irq_work = unsafe { core::mem::zeroed() };
 
         work.func = Some(run_item::<T>);
+        work.node.__bindgen_anon_1.u_flags = bindings::IRQ_WORK_HARD_IRQ;
         // INVARIANT: `work` has the function, and is not queued.
         Self {
             work: Opaque::new(work),
