@@ -30,7 +30,10 @@ use kernel::{
             },
             Atomic, //
         },
-        rcu, //
+        rcu::{
+            self,
+            tasks_trace, //
+        },
     },
     time::{
         delay::fsleep,
@@ -77,13 +80,13 @@ impl Value {
 
     /// Calls the script, if there is one.
     fn call_script(&self) {
-        let _reader = rcu::read_lock();
         // Acquire: the script sees its captured variables as they were when it was set. Pairs with
         // the store of the script in `with_script()`.
         let script = self.script.load(Acquire);
 
         if !script.is_null() {
-            // SAFETY: By the type invariant, as the grace period cannot pass before `_reader` ends.
+            // SAFETY: By the type invariant, as the grace period cannot pass before the expiry that
+            // this is called in has ended, which is a reader of RCU.
             unsafe { (*script)() };
         }
     }
@@ -181,7 +184,8 @@ impl Place {
     }
 
     pub(super) fn cancel(self) -> u64 {
-        let _reader = rcu::read_lock();
+        // As a sleepable program. On `PREEMPT_RT`, others do not wait.
+        let _reader = tasks_trace::read_lock();
 
         // SAFETY: The timer is in a value of a map. `_reader` makes us a reader, as programs are.
         unsafe { bpf_timer_rust_cancel(self.timer()) as u64 }

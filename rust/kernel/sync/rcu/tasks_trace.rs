@@ -2,7 +2,7 @@
 
 //! Tasks Trace RCU: the flavour whose readers may sleep, as BPF programs do.
 //!
-//! [`call`] hands an item over, to be taken care of after a grace period. A Tasks Trace grace
+//! A reader has a [`Guard`]. [`call`] hands an item over, to be taken care of after a grace period. A Tasks Trace grace
 //! period implies one of normal RCU, so readers of both kinds are done by then.
 //!
 //! C header: [`include/linux/rcupdate_trace.h`](srctree/include/linux/rcupdate_trace.h)
@@ -49,10 +49,38 @@
 
 use crate::{
     bindings,
-    types::Opaque, //
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    },
 };
 
 use core::ptr::NonNull;
+
+/// Says that the current task is a reader, until this is dropped.
+///
+/// # Invariants
+///
+/// The task is in a Tasks Trace RCU read-side section.
+#[must_use = "the section ends when the guard is dropped"]
+pub struct Guard(NotThreadSafe);
+
+impl Drop for Guard {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants.
+        unsafe { bindings::rcu_read_unlock_trace() };
+    }
+}
+
+/// Begins a read-side section. In any context; the reader may sleep if the context allows that.
+#[inline]
+pub fn read_lock() -> Guard {
+    // SAFETY: Callable in any context.
+    unsafe { bindings::rcu_read_lock_trace() };
+    // INVARIANT: The section has just begun.
+    Guard(NotThreadSafe)
+}
 
 /// Room in an item for RCU to link it into its queues.
 ///
