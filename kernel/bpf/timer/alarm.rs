@@ -300,15 +300,15 @@ impl<'a> TimerPtr<'a> {
         }
     }
 
-    /// Returns whether this CPU is in the expiry of one of the alarms.
+    /// Returns whether the caller is in the expiry of one of the alarms, or has interrupted it.
     pub(crate) fn expires_here(self) -> bool {
         self.hrtimer.expires_here() || self.wall().is_some_and(|wall| wall.hrtimer.expires_here())
     }
 
     /// Returns the identities of the alarms. If there is one alarm, both are its identity.
-    pub(crate) fn alarm_ids(self) -> [TimerId; 2] {
-        let own = self.hrtimer.id();
+    pub(crate) fn alarm_ids(self) -> [TimerId<'a>; 2] {
+        let own = SoftHrTimer::id(self.as_item());
 
-        [own, self.wall().map_or(own, |wall| wall.hrtimer.id())]
+        [own, self.wall().map_or(own, SoftHrTimer::id)]
     }
 }

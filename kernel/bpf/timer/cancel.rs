@@ -15,7 +15,6 @@ use crate::{
 
 use kernel::{
     prelude::*,
-    processor::cpu_relax,
     time::hrtimer::soft::{
         CancelWait,
         TryCancel, //
@@ -54,8 +53,8 @@ impl TimerPtr<'_> {
     /// else [`TryCancel::Inactive`]. Callable in any context.
     ///
     /// No callback begins for a start that came before. If the callback runs, this waits for it to
-    /// return. If [`must_defer`] forbids that, it fails with [`EBUSY`] instead of waiting, with all
-    /// else done.
+    /// return. If [`CancelWait::may_wait`] forbids that, it fails with [`EBUSY`] instead of waiting,
+    /// with all else done.
     ///
     /// [`EDEADLK`] if it would wait for itself, or for another callback that waits for the one that
     /// calls this (R4). Nothing is done then, unless the callback began during the call.
@@ -100,7 +99,7 @@ impl TimerPtr<'_> {
     /// began.
     #[cold]
     fn cancel_running(self, mut armed: bool) -> Result<TryCancel> {
-        if must_defer() {
+        if !CancelWait::may_wait() {
             // Whether the callback was interrupted does not change while this interrupts it.
             if self.expires_here() {
                 return Err(EDEADLK);
@@ -108,17 +107,17 @@ impl TimerPtr<'_> {
             self.cancel_next();
             return Err(EBUSY);
         }
-        CancelWait::scope(self.alarm_ids(), |_| {
+        CancelWait::scope(self.alarm_ids(), |wait| {
             // The callback may start the timer until it has returned.
             loop {
                 let (next, running) = self.cancel_next();
 
                 armed |= next;
                 if !running {
-                    return outcome(armed);
+                    return Ok(outcome(armed));
                 }
                 while self.word.load().is_running() {
-                    cpu_relax();
+                    wait.relax()?;
                 }
             }
         })

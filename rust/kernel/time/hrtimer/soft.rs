@@ -12,8 +12,8 @@
 //! wait for itself: in the expiry of the same timer, or in one of several expiries that wait for
 //! each other; see [`CancelWait`].
 //!
-//! This is not for `PREEMPT_RT`. An expiry can be preempted there, so a CPU does not tell which
-//! timer the current task expires.
+//! On `PREEMPT_RT`, an expiry runs in a thread and can be preempted, by others that cancel the timer,
+//! too. There [`cancel`] blocks instead of spinning, and lends its priority to the thread.
 //!
 //! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
 //!
@@ -458,14 +458,18 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     /// Cancels the timer and waits until its callback does not run any more.
     ///
     /// Returns whether it was started; [`EDEADLK`] if it would wait for itself, in which case
-    /// nothing was done. Spins, so only for task and softirq context with interrupts on.
+    /// nothing was done. Spins, on `PREEMPT_RT` blocks; only where [`CancelWait::may_wait`] says so.
     #[inline]
     pub fn cancel(&self) -> Result<bool> {
-        CancelWait::scope([self.id()], |_wait| match self.try_to_cancel() {
-            TryCancel::Inactive => false,
-            TryCancel::Cancelled => true,
-            // SAFETY: By the type invariants the timer is initialized.
-            TryCancel::Running => unsafe { bindings::hrtimer_cancel(self.timer.get()) != 0 },
+        // INVARIANT: By the type invariants the timer is initialized, and valid as long as `self`.
+        let id = TimerId(self.timer.get(), PhantomData);
+
+        CancelWait::scope([id], |wait| loop {
+            match self.try_to_cancel() {
+                TryCancel::Inactive => return Ok(false),
+                TryCancel::Cancelled => return Ok(true),
+                TryCancel::Running => wait.relax()?,
+            }
         })
     }
 
@@ -512,7 +516,7 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
         Some(unsafe { (*base.cpu_base).cpu })
     }
 
-    /// Returns whether this CPU is in the expiry of this timer, or has interrupted it.
+    /// Returns whether the caller is in the expiry of this timer, or has interrupted it.
     pub fn expires_here(&self) -> bool {
         interrupt::in_serving_softirq() && cancel_wait::expiring_here() == self.timer.get()
     }
@@ -537,10 +541,14 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
         }
     }
 
-    /// Returns what tells this timer from all others that there are at the same time.
+    /// Returns what tells the timer of `item` from all others that there are at the same time.
     #[inline]
-    pub fn id(&self) -> TimerId {
-        TimerId(self.timer.get())
+    pub fn id<'a>(item: impl Into<ItemPtr<'a, T>>) -> TimerId<'a>
+    where
+        T: 'a,
+    {
+        // INVARIANT: By the invariants of `ItemPtr`, the timer is initialized and valid for `'a`.
+        TimerId(raw_timer(item.into()), PhantomData)
     }
 }
 
@@ -565,9 +573,25 @@ pub fn soft_now() -> i64 {
     unsafe { bindings::hrtimer_soft_now() }
 }
 
-/// The identity of a timer: an address that is never dereferenced.
+/// The identity of a timer.
+///
+/// # Invariants
+///
+/// The timer is initialized, and valid for `'a`.
 #[derive(Copy, Clone)]
-pub struct TimerId(*mut bindings::hrtimer);
+pub struct TimerId<'a>(*mut bindings::hrtimer, PhantomData<&'a ()>);
+
+impl TimerId<'_> {
+    /// Returns the CPU on which the callback of the timer runs; `None` if it does not run. That may
+    /// change at any time. Orders nothing.
+    #[cfg(CONFIG_PREEMPT_RT)]
+    fn expires_on(self) -> Option<u32> {
+        // SAFETY: By the type invariants.
+        let cpu = unsafe { bindings::hrtimer_soft_expires_on(self.0) };
+
+        u32::try_from(cpu).ok()
+    }
+}
 
 /// Calls the item of a timer that has expired.
 ///
@@ -588,6 +612,6 @@ pub unsafe extern "C" fn expired<T: SoftHrTimerCallback>(
         ItemPtr::new(NonNull::new_unchecked(item))
     };
 
-    T::run(item);
+    cancel_wait::call(|| T::run(item));
     HrTimerRestart::NoRestart.into_c()
 }

@@ -2,6 +2,16 @@
 
 //! Waits for callbacks, without deadlocks.
 
+#[cfg(CONFIG_PREEMPT_RT)]
+mod block;
+#[cfg(not(CONFIG_PREEMPT_RT))]
+mod spin;
+
+#[cfg(CONFIG_PREEMPT_RT)]
+use block as backend;
+#[cfg(not(CONFIG_PREEMPT_RT))]
+use spin as backend;
+
 use super::TimerId;
 use crate::{
     bindings,
@@ -18,8 +28,6 @@ use crate::{
     types::NotThreadSafe, //
 };
 
-use core::ptr;
-
 /// The most timers that one [`CancelWait`] can cover.
 const WAIT_FOR: usize = 2;
 
@@ -31,19 +39,27 @@ static WAITING: Waiting = Waiting(Atomic::new(0));
 #[repr(align(64))]
 struct Waiting(Atomic<i32>);
 
-/// The timers that the expiry on a CPU waits for. Only that CPU writes them.
+/// What an expiry waits for, as a number: a timer or, on `PREEMPT_RT`, a CPU.
+#[derive(Copy, Clone, PartialEq, Eq)]
+struct Target(usize);
+
+impl Target {
+    const NOTHING: Self = Self(0);
+}
+
+/// What the expiry on a CPU waits for. Only that CPU writes it.
 #[repr(align(64))]
-struct WaitsFor([Atomic<*mut bindings::hrtimer>; WAIT_FOR]);
+struct WaitsFor([Atomic<usize>; WAIT_FOR]);
 
 crate::define_per_cpu! {
-    static WAITS_FOR: WaitsFor = WaitsFor([const { Atomic::new(ptr::null_mut()) }; WAIT_FOR]);
+    static WAITS_FOR: WaitsFor = WaitsFor([const { Atomic::new(Target::NOTHING.0) }; WAIT_FOR]);
 }
 
 impl WaitsFor {
-    fn set(&self, timers: &[TimerId]) {
-        for (slot, timer) in self.0.iter().zip(timers) {
-            // Relaxed: see `CancelWait::scope_in_softirq()`.
-            slot.store(timer.0, Relaxed);
+    fn set(&self, targets: impl Iterator<Item = Target>) {
+        for (slot, target) in self.0.iter().zip(targets) {
+            // Relaxed: see `CancelWait::scope_in_expiry()`.
+            slot.store(target.0, Relaxed);
         }
     }
 
@@ -51,75 +67,99 @@ impl WaitsFor {
         for slot in &self.0 {
             // Relaxed: another CPU that still sees the old value gives up needlessly, which is
             // allowed.
-            slot.store(ptr::null_mut(), Relaxed);
+            slot.store(Target::NOTHING.0, Relaxed);
         }
     }
 
-    fn contains(&self, timer: *mut bindings::hrtimer) -> bool {
-        // Relaxed: see `CancelWait::scope_in_softirq()`.
-        self.0.iter().any(|slot| slot.load(Relaxed) == timer)
+    fn contains(&self, target: Target) -> bool {
+        // Relaxed: see `CancelWait::scope_in_expiry()`.
+        self.0.iter().any(|slot| slot.load(Relaxed) == target.0)
     }
 
     fn is_empty(&self) -> bool {
         // Relaxed: only asked on the CPU that writes them.
-        self.0.iter().all(|slot| slot.load(Relaxed).is_null())
+        self.0
+            .iter()
+            .all(|slot| slot.load(Relaxed) == Target::NOTHING.0)
     }
 }
 
 /// Says that the caller may wait for the callbacks of some timers to end.
 ///
-/// A caller that is itself in the expiry of a soft timer, of any kind, must not wait for that
-/// expiry, and two such callers must not wait for each other. So a caller makes its wait known
-/// before it begins, and does not wait if another CPU waits for the caller's own expiry. It also
-/// gives up if that other wait is about to end.
+/// A caller that is itself in the expiry of a soft timer must not wait for that expiry, and two
+/// such callers must not wait for each other. So a caller makes its wait known before it begins,
+/// and does not wait if another CPU waits for the caller's own expiry. It also gives up if that
+/// other wait is about to end. On `PREEMPT_RT`, it gives up if another CPU waits for any timer that
+/// expires on the caller's CPU. Only waits of this kind are known, and not those in
+/// `hrtimer_cancel()`.
 ///
 /// An expiry begins before the `hrtimer_expire_entry` tracepoint and ends after
 /// `hrtimer_expire_exit`.
 ///
 /// # Invariants
 ///
-/// If the caller is in an expiry, its CPU has made known what this wait is for.
-pub struct CancelWait(NotThreadSafe);
+/// - If the caller is in an expiry, `own` is what others wait for who wait for that.
+/// - In that case, the caller's CPU has made known what this wait is for. On `PREEMPT_RT`, it has
+///   done so for the timers whose callback ran when the wait began.
+pub struct CancelWait<'a> {
+    timers: &'a [TimerId<'a>],
+    own: Option<Target>,
+    _on_this_cpu: NotThreadSafe,
+}
 
-impl CancelWait {
-    /// Calls `wait`, which may wait for the callbacks of `timers`, and returns its result. Returns
-    /// [`EDEADLK`] instead if `wait` might never return.
+impl CancelWait<'_> {
+    /// Returns whether this context may wait: task and softirq context with interrupts on.
     ///
-    /// Only for task and softirq context with interrupts on. Makes the wait known before all that
-    /// `wait` does. An expiry has one wait at a time: a tracing program that runs inside a wait
-    /// cannot begin another one, because that would hide the outer one.
+    /// On `PREEMPT_RT`, who waits blocks, and must not hold a lock that the callback of any soft
+    /// timer may take. So it must be preemptible, and either the callback of a [`SoftHrTimer`] or a
+    /// task that is no reader of RCU, as which holders of locks count.
+    ///
+    /// [`SoftHrTimer`]: super::SoftHrTimer
+    #[inline]
+    pub fn may_wait() -> bool {
+        !interrupt::irqs_disabled() && !interrupt::in_hardirq() && backend::may_wait()
+    }
+
+    /// Calls `wait`, which may wait for the callbacks of `timers` by [`Self::relax`], and returns
+    /// its result. Returns [`EDEADLK`] instead if `wait` might never return.
+    ///
+    /// Only where [`Self::may_wait`] says so. Makes the wait known before all that `wait` does. An
+    /// expiry has one wait at a time: a tracing program that runs inside a wait cannot begin
+    /// another one, because that would hide the outer one.
     #[inline]
     pub fn scope<const N: usize, R>(
-        timers: [TimerId; N],
-        wait: impl FnOnce(&Self) -> R,
+        timers: [TimerId<'_>; N],
+        wait: impl FnOnce(&CancelWait<'_>) -> Result<R>,
     ) -> Result<R> {
         const { assert!(N > 0 && N <= WAIT_FOR) };
 
-        // No timer expires in this context.
-        if !interrupt::in_serving_softirq() {
-            // INVARIANT: The caller is not in an expiry.
-            return Ok(wait(&Self(NotThreadSafe)));
+        // No timer expires in a context that does not serve softirqs.
+        if interrupt::in_serving_softirq() {
+            if let Some(own) = backend::own_target() {
+                return Self::scope_in_expiry(&timers, own, wait);
+            }
         }
-        Self::scope_in_softirq(timers, wait)
+        // INVARIANT: The caller is not in an expiry.
+        wait(&CancelWait {
+            timers: &timers,
+            own: None,
+            _on_this_cpu: NotThreadSafe,
+        })
     }
 
     #[cold]
-    fn scope_in_softirq<const N: usize, R>(
-        timers: [TimerId; N],
-        wait: impl FnOnce(&Self) -> R,
+    fn scope_in_expiry<R>(
+        timers: &[TimerId<'_>],
+        own: Target,
+        wait: impl FnOnce(&CancelWait<'_>) -> Result<R>,
     ) -> Result<R> {
-        let own = expiring_here();
-        if own.is_null() {
-            // INVARIANT: The caller is not in an expiry.
-            return Ok(wait(&Self(NotThreadSafe)));
-        }
         // An expiry does not migrate.
         let here = WAITS_FOR.this_cpu();
 
         if !here.is_empty() {
             return Err(EDEADLK);
         }
-        here.set(&timers);
+        here.set(timers.iter().copied().map(backend::target));
 
         // Full: `set()` comes before, and the loads of what others wait for come after. Pairs with
         // the same `fetch_add()` on the CPUs that wait for us. In a cycle of waits, the last CPU to
@@ -132,7 +172,11 @@ impl CancelWait {
             Err(EDEADLK)
         } else {
             // INVARIANT: `set()` has made the wait known, until `wait` returns.
-            Ok(wait(&Self(NotThreadSafe)))
+            wait(&CancelWait {
+                timers,
+                own: Some(own),
+                _on_this_cpu: NotThreadSafe,
+            })
         };
         // Release: the wait comes before. Pairs with the `fetch_add()` of an expiry that finds
         // nobody waiting, and may wait for this one.
@@ -140,13 +184,29 @@ impl CancelWait {
         here.clear();
         result
     }
+
+    /// Waits for a callback of the timers to return, or for less. The caller looks again then.
+    ///
+    /// On `PREEMPT_RT`, this lends the caller's priority to who runs the callback. It fails with
+    /// [`EDEADLK`] there if a callback has begun since the wait did, or has begun on another CPU,
+    /// and this might never return.
+    #[inline]
+    pub fn relax(&self) -> Result {
+        backend::wait(self.timers, self.own)
+    }
 }
 
-/// Returns the soft timer that expires on this CPU, or null; only for softirq context.
+/// Calls the callback of a timer, in its expiry.
+#[inline(always)]
+pub(super) fn call(callback: impl FnOnce()) {
+    backend::call(callback);
+}
+
+/// Returns the soft timer that the caller expires, or null; only for softirq context.
 // This is not inlined into modules, which cannot call the C function.
 #[inline(never)]
 pub(super) fn expiring_here() -> *mut bindings::hrtimer {
-    // SAFETY: Callable in any context. Only this CPU writes the fields that it reads, in softirq.
-    // Softirqs do not nest, so the result stays true while the caller is in one.
+    // SAFETY: Callable in softirq context. Only who expires timers on this CPU writes the fields
+    // that it reads, so the result stays true while the caller is in an expiry.
     unsafe { bindings::hrtimer_soft_expiring() }
 }
