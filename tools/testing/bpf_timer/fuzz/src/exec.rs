@@ -3,7 +3,7 @@
 //! Does a sequence of operations, one at a time. The model checks each.
 
 use crate::cpus::{move_to, Cpus};
-use crate::model::{Event, Implementation, Model, Seen, EBUSY, EINVAL, ENOMEM, EPERM};
+use crate::model::{Event, Implementation, Kernel, Model, Seen, EBUSY, EINVAL, ENOMEM, EPERM};
 use crate::ops::{Act, Context, ElementAct, Map, Op, Prog, SlotId, PROGS};
 use crate::session::{fuzz_orphan, within, Ids, Role, Session};
 use crate::sys;
@@ -16,9 +16,7 @@ use std::time::Duration;
 #[derive(Clone, Copy)]
 pub struct Host<'a> {
     pub cpus: &'a Cpus,
-    pub implementation: Implementation,
-    /// Whether timers can be made in NMIs.
-    pub init_in_nmi: bool,
+    pub kernel: Kernel,
     /// How long to wait for something that must happen.
     pub patience: Duration,
     pub verbose: bool,
@@ -76,13 +74,12 @@ fn run_case(
         host,
         ids: session.ids()?,
         session,
-        model: Model::new(host.implementation),
+        model: Model::new(host.kernel),
         taken: Vec::new(),
         runs: [0; PROGS.len()],
         firings: [0; PROGS.len()],
         unsure: [0; PROGS.len()],
     };
-    case.model.init_in_nmi = host.init_in_nmi;
     let mut difference = case.run_all(ops, tally)?;
 
     tally.firings += case.firings.iter().sum::<u64>();
@@ -200,7 +197,7 @@ impl Case<'_> {
             self.firings[prog] += 1;
             self.unsure[prog] += u64::from(op.changes_callbacks());
         }
-        if self.host.implementation == Implementation::Rust {
+        if self.host.kernel.implementation == Implementation::Rust {
             if let Some(what) = self.session.shared.undone() {
                 return Ok(Err(what.into()));
             }
@@ -344,7 +341,7 @@ impl Case<'_> {
         let unsure: u64 = self.unsure.iter().sum();
         for prog in PROGS.into_iter().filter(|prog| !prog.interrupts()) {
             let at = prog as usize;
-            let (fewest, most) = match self.host.implementation {
+            let (fewest, most) = match self.host.kernel.implementation {
                 Implementation::Rust => {
                     let all = self.runs[at] + self.firings[at];
                     (all - self.unsure[at], all + unsure - self.unsure[at])
@@ -393,7 +390,7 @@ fn close(
         return Ok(None);
     }
     tally.orphans += 1;
-    Ok(check_orphan(host.implementation, &args))
+    Ok(check_orphan(host.kernel.implementation, &args))
 }
 
 fn run_orphan(prog: &OwnedFd) -> Result<fuzz_orphan> {

@@ -15,7 +15,7 @@ use anyhow::{anyhow, bail, Context, Result};
 use cpus::{BackAtEnd, Cpus};
 use exec::{Difference, Host, Tally};
 use fastrand::Rng;
-use model::Implementation;
+use model::{Implementation, Kernel};
 use ops::{Generator, Op};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -121,6 +121,11 @@ fn main() -> ExitCode {
     }
 }
 
+fn is_configured(option: &str) -> Result<bool> {
+    sys::is_configured(option)
+        .context("/proc/config.gz cannot be searched: is IKCONFIG_PROC off, or zgrep missing?")
+}
+
 /// Returns whether nothing was found.
 fn run() -> Result<bool> {
     let Some(options) = Options::from_args(std::env::args().skip(1))? else {
@@ -131,11 +136,12 @@ fn run() -> Result<bool> {
     let _cpus_are_back = BackAtEnd(&cpus);
     let host = Host {
         cpus: &cpus,
-        implementation: options.implementation,
-        // DEBUG_OBJECTS_TIMERS makes the setup of an hrtimer take locks.
-        init_in_nmi: !sys::is_configured("DEBUG_OBJECTS_TIMERS").context(
-            "/proc/config.gz cannot be searched: is IKCONFIG_PROC off, or zgrep missing?",
-        )?,
+        kernel: Kernel {
+            implementation: options.implementation,
+            // DEBUG_OBJECTS_TIMERS makes the setup of an hrtimer take locks.
+            init_in_nmi: !is_configured("DEBUG_OBJECTS_TIMERS")?,
+            rt: is_configured("PREEMPT_RT")?,
+        },
         patience: PATIENCE,
         verbose: options.verbose,
     };

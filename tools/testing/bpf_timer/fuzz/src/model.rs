@@ -39,6 +39,43 @@ pub enum Implementation {
     C,
 }
 
+/// The kernel that is tested.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    pub implementation: Implementation,
+    /// Whether timers can be made in NMIs.
+    pub init_in_nmi: bool,
+    /// PREEMPT_RT: callbacks can be preempted, and few programs wait for them.
+    pub rt: bool,
+}
+
+impl From<Implementation> for Kernel {
+    fn from(implementation: Implementation) -> Self {
+        Self {
+            implementation,
+            init_in_nmi: true,
+            rt: false,
+        }
+    }
+}
+
+impl Kernel {
+    /// Whether a cancellation there waits for the callback.
+    pub fn waits(self, context: Context) -> bool {
+        !context.is_deferred() && !(self.rt && context.prog == Prog::Tc)
+    }
+
+    /// Returns why no timer can be made there.
+    pub fn no_init(self, prog: Prog) -> Option<i64> {
+        match prog {
+            Prog::Nmi if !self.init_in_nmi => Some(-EOPNOTSUPP),
+            // There is no memory in a hard interrupt.
+            Prog::Hardirq | Prog::Nmi if self.rt => Some(-ENOMEM),
+            _ => None,
+        }
+    }
+}
+
 /// One of two callbacks of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Callback(pub u32);
@@ -184,9 +221,7 @@ type Firings = Vec<(Event, Vec<i64>)>;
 
 #[derive(Clone)]
 pub struct Model {
-    implementation: Implementation,
-    /// Whether timers can be made in NMIs.
-    pub init_in_nmi: bool,
+    kernel: Kernel,
     slots: Vec<Vec<Slot>>,
     behaviours: [Option<Behaviour>; SLOTS],
     /// The model cannot judge the case any more.
@@ -194,14 +229,13 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(implementation: Implementation) -> Self {
+    pub fn new(kernel: impl Into<Kernel>) -> Self {
         let slot = |slot: usize| match SlotId(slot).map().is_array() {
             true => vec![Slot::with_data(0)],
             false => vec![Slot::ABSENT],
         };
         Self {
-            implementation,
-            init_in_nmi: true,
+            kernel: kernel.into(),
             slots: (0..SLOTS).map(slot).collect(),
             behaviours: [None; SLOTS],
             over: false,
@@ -209,7 +243,7 @@ impl Model {
     }
 
     fn is_c(&self) -> bool {
-        self.implementation == Implementation::C
+        self.kernel.implementation == Implementation::C
     }
 
     /// The clock of a slot's timer.
@@ -419,8 +453,10 @@ impl Model {
             Act::Start { bad: true, .. } => same(-EINVAL),
             Act::Init { flags } => match slot.timer {
                 Some(_) => same(-EBUSY),
-                None if context.prog == Prog::Nmi && !self.init_in_nmi => same(-EOPNOTSUPP),
-                None => init(slot, flags),
+                None => match self.kernel.no_init(context.prog) {
+                    Some(error) => same(error),
+                    None => init(slot, flags),
+                },
             },
             _ => match slot.timer {
                 Some(timer) => self.on_initialized(slot, timer, act, context),
@@ -445,7 +481,7 @@ impl Model {
             Act::Cancel => {
                 let cancelled = disarmed.with_timer(|timer| timer.callback = None);
                 match timer.armed {
-                    Armed::No if context.is_deferred() => {
+                    Armed::No if !self.kernel.waits(context) => {
                         let mut outcomes = vec![(0, cancelled)];
                         outcomes.extend(self.on_running(slot, timer, cancelled, context));
                         outcomes
@@ -473,21 +509,23 @@ impl Model {
         }
     }
 
-    /// The outcome of a cancellation that does not wait if the callback may run.
-    fn on_running(
-        &self,
-        slot: Slot,
-        timer: Timer,
-        cancelled: Slot,
-        context: Context,
-    ) -> Option<(i64, Slot)> {
-        match timer.may_run? {
-            cpu if cpu != context.cpu => Some((-EBUSY, cancelled)),
-            // It has interrupted the callback. An operation in an NMI interrupts a task here,
-            // because a task causes each NMI.
-            _ if context.prog == Prog::Hardirq => Some((-EDEADLK, slot)),
-            _ => None,
+    /// The outcomes of a cancellation that does not wait if the callback may run.
+    fn on_running(&self, slot: Slot, timer: Timer, cancelled: Slot, context: Context) -> Outcomes {
+        let Some(cpu) = timer.may_run else {
+            return vec![];
+        };
+        let here = cpu == context.cpu;
+        let mut outcomes = vec![];
+        // On PREEMPT_RT, it may have preempted the callback.
+        if !here || self.kernel.rt {
+            outcomes.push((-EBUSY, cancelled));
         }
+        // It has interrupted the callback. An operation in an NMI interrupts a task here, because
+        // a task causes each NMI.
+        if here && context.prog == Prog::Hardirq {
+            outcomes.push((-EDEADLK, slot));
+        }
+        outcomes
     }
 
     fn start(&self, slot: Slot, timer: Timer, when: When, pin: bool, context: Context) -> Outcomes {
@@ -927,8 +965,8 @@ mod tests {
     }
 
     /// A model with a timer in the slot that is not armed.
-    fn ready_on(implementation: Implementation, flags: u64) -> Model {
-        let mut model = Model::new(implementation);
+    fn ready_on(kernel: impl Into<Kernel>, flags: u64) -> Model {
+        let mut model = Model::new(kernel);
         for op in [
             update(Update::Any),
             direct(Act::Init { flags }),
@@ -986,7 +1024,7 @@ mod tests {
         let init = in_context(SLOT, Act::Init { flags: 1 }, Prog::Nmi, false);
         allows(&model, &init, &[0, -ENOMEM]);
         let mut debug = model.clone();
-        debug.init_in_nmi = false;
+        debug.kernel.init_in_nmi = false;
         allows(&debug, &init, &[-EOPNOTSUPP]);
         allows(&model, &update(Update::NoExist), &[-EEXIST]);
     }
@@ -1045,6 +1083,31 @@ mod tests {
             }
             allows(&model, &cancel, &[1]);
         }
+    }
+
+    #[test]
+    fn programs_of_softirqs_do_not_wait_on_preempt_rt() {
+        let rt = Kernel {
+            rt: true,
+            ..Rust.into()
+        };
+        let here = fired(SLOT, FIRST);
+        let elsewhere = Event { cpu: 0, ..here };
+        let due = after(ready_on(rt, 1), &[soon()]);
+        let in_tc = |act| in_context(SLOT, act, Prog::Tc, false);
+        // The program may have preempted the callback.
+        for event in [here, elsewhere] {
+            let mut model = due.clone();
+            let busy = with_events(-EBUSY, &[event]);
+            model.check(&in_tc(Act::Cancel), &busy).unwrap();
+            allows(&model, &far(), &[-EINVAL]);
+            let busy = with_events(-EBUSY, &[event]);
+            assert!(due.clone().check(&direct(Act::Cancel), &busy).is_err());
+        }
+        let empty = after(Model::new(rt), &[update(Update::Any)]);
+        let init = |prog| in_context(SLOT, Act::Init { flags: 1 }, prog, false);
+        allows(&empty, &init(Prog::Hardirq), &[-ENOMEM]);
+        allows(&empty, &init(Prog::Tc), &[0]);
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use crate::cpus::move_to;
 use crate::exec::{Difference, Host, Tally};
 use crate::model::{
-    Implementation, EBUSY, ECANCELED, EDEADLK, EEXIST, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP, EPERM,
-    NO_ELEMENT,
+    Implementation, Kernel, EBUSY, ECANCELED, EDEADLK, EEXIST, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP,
+    EPERM, NO_ELEMENT,
 };
 use crate::ops::{
     Act, Action, Context, ElementAct, Generator, Prog, SlotId, Update, When, CLOCKS, MAPS,
@@ -17,7 +17,8 @@ use crate::session::{
     within, Counts, CpuIsGone, Role, Session, SEEN_ECANCELED, SEEN_EOPNOTSUPP, SEEN_ETIMEDOUT,
     SEEN_MORE, SEEN_NO_ELEMENT, SEEN_ONE, SEEN_TIMER,
 };
-use anyhow::{anyhow, Result};
+use crate::sys;
+use anyhow::{anyhow, Context as _, Result};
 use fastrand::Rng;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::Mutex;
@@ -26,6 +27,9 @@ use std::time::Duration;
 
 const E2BIG: i64 = 7;
 const ETIMEDOUT: i64 = 110;
+/// On PREEMPT_RT, threads have real-time priorities: below, as and above that of interrupt threads.
+/// All are above that of the threads that expire timers.
+const PRIORITIES: [i32; 3] = [10, 50, 90];
 /// Errors because a lock was not free in time, or elements are not free again yet.
 const BUSY: [i64; 5] = [EBUSY, EDEADLK, ETIMEDOUT, ENOMEM, E2BIG];
 
@@ -95,7 +99,7 @@ fn run_case(
         None => check_end(host, &session, soon, runs, tally)?,
         what => what,
     };
-    if stable && host.implementation == Implementation::Rust {
+    if stable && host.kernel.implementation == Implementation::Rust {
         what = what.or(session.shared.undone().map(str::to_owned));
     }
     session.empty();
@@ -171,8 +175,18 @@ impl Race<'_> {
         Ok((home..self.host.cpus.count).find(|&cpu| move_to(cpu).is_ok()))
     }
 
+    /// Gives a thread its priority, which is another one for each thread and case.
+    fn prioritize(&self, seed: u64, thread: u64) -> Result<()> {
+        if self.host.kernel.rt {
+            let nr = seed.wrapping_add(thread) % PRIORITIES.len() as u64;
+            sys::become_fifo(PRIORITIES[nr as usize]).context("no real-time priority")?;
+        }
+        Ok(())
+    }
+
     /// Does operations of programs.
     fn on_cpu(&self, seed: u64, home: u32, count: usize) -> Result<u64> {
+        self.prioritize(seed, home.into())?;
         let mut generator =
             Generator::new(seed.wrapping_add(u64::from(home)), self.host.cpus.count);
         let mut rng = Rng::with_seed(seed ^ u64::from(home + 1));
@@ -253,12 +267,7 @@ impl Race<'_> {
             Err(err) if err.is::<CpuIsGone>() => return Ok(()),
             ret => ret?,
         };
-        let Host {
-            implementation,
-            init_in_nmi,
-            ..
-        } = *self.host;
-        if !may_return(implementation, init_in_nmi, act, context, ret) {
+        if !may_return(self.host.kernel, act, context, ret) {
             self.differ(format!("{slot}: {act} {context} returned {ret}"));
         }
         Ok(())
@@ -294,6 +303,7 @@ impl Race<'_> {
     /// Does operations of user space, and sets what callbacks do, until the other
     /// threads have done their operations.
     fn in_user_space(&self, seed: u64) -> Result<u64> {
+        self.prioritize(seed, 2)?;
         let mut generator = Generator::new(!seed, self.host.cpus.count);
         let mut rng = Rng::with_seed(!seed);
         let mut done = 0;
@@ -329,22 +339,16 @@ impl Race<'_> {
 }
 
 /// Whether an operation of a program can return `ret` at all.
-fn may_return(
-    implementation: Implementation,
-    init_in_nmi: bool,
-    act: Act,
-    context: Context,
-    ret: i64,
-) -> bool {
+fn may_return(kernel: Kernel, act: Act, context: Context, ret: i64) -> bool {
     let deferred = context.is_deferred();
-    let c = implementation == Implementation::C;
+    let c = kernel.implementation == Implementation::C;
     let may = match act {
         Act::Init { flags } if !CLOCKS.contains(&flags) => vec![-EINVAL],
         Act::Start { bad: true, .. } => vec![-EINVAL],
-        Act::Init { .. } if context.prog == Prog::Nmi && !init_in_nmi => {
-            vec![-EBUSY, -EOPNOTSUPP]
-        }
-        Act::Init { .. } => vec![0, -EBUSY, -ENOMEM, -ENOENT],
+        Act::Init { .. } => match kernel.no_init(context.prog) {
+            Some(error) => vec![-EBUSY, error],
+            None => vec![0, -EBUSY, -ENOMEM, -ENOENT],
+        },
         Act::SetCallback { .. } => vec![0, -EINVAL, -ENOENT],
         Act::Start { .. } => vec![0, -EINVAL, -ENOENT],
         Act::Cancel if deferred && c => vec![-EOPNOTSUPP],
@@ -352,7 +356,7 @@ fn may_return(
         Act::Cancel if context.prog == Prog::Hardirq => {
             vec![0, 1, -EINVAL, -EBUSY, -EDEADLK]
         }
-        Act::Cancel if deferred => vec![0, 1, -EINVAL, -EBUSY],
+        Act::Cancel if !kernel.waits(context) => vec![0, 1, -EINVAL, -EBUSY],
         Act::Cancel => vec![0, 1, -EINVAL],
         Act::CancelAsync if deferred => vec![-ECANCELED, -EINVAL, -ENOENT],
         Act::CancelAsync => vec![0, 1, -1, -EINVAL, -ENOENT],
@@ -404,7 +408,7 @@ fn check_end(
             prog: Prog::SyscallA,
             cpu: 0,
             // C refuses to cancel with interrupts off.
-            irqs_off: slot.0 % 2 == 1 && host.implementation == Implementation::Rust,
+            irqs_off: slot.0 % 2 == 1 && host.kernel.implementation == Implementation::Rust,
         };
         runs[context.prog as usize] += 1;
         let ret = session.act(slot, Act::Cancel, 1, context, Role::Alone)?;
@@ -426,7 +430,7 @@ fn check_end(
     for (map, before) in MAPS.into_iter().zip(before) {
         let counts = shared.counts(map);
         tally.firings += counts.fired;
-        if let Some(what) = check_counts(host.implementation, before, counts) {
+        if let Some(what) = check_counts(host.kernel.implementation, before, counts) {
             return Ok(Some(format!("{map:?}: {what}")));
         }
     }
@@ -541,7 +545,7 @@ fn check_run_counts(
     session: &Session,
     runs: [u64; PROGS.len()],
 ) -> Result<Option<String>> {
-    let fired: u64 = match host.implementation {
+    let fired: u64 = match host.kernel.implementation {
         Implementation::Rust => PROGS.map(|prog| session.shared.counted(prog)).iter().sum(),
         // H8
         Implementation::C => 0,
@@ -587,28 +591,27 @@ mod tests {
 
     #[test]
     fn cancel_may_return_what_its_context_can_cause() {
-        let may = |implementation, prog, irqs_off| {
+        let may = |kernel: Kernel, prog, irqs_off| {
             let context = Context {
                 prog,
                 cpu: 0,
                 irqs_off,
             };
             let all = [0, 1, -1, -EINVAL, -EBUSY, -EDEADLK, -EOPNOTSUPP];
-            let may = all.map(|ret| {
-                (
-                    ret,
-                    may_return(implementation, true, Act::Cancel, context, ret),
-                )
-            });
+            let may = all.map(|ret| (ret, may_return(kernel, Act::Cancel, context, ret)));
             let may = may.into_iter().filter(|(_, may)| *may);
             may.map(|(ret, _)| ret).collect::<Vec<_>>()
         };
-        assert_eq!(may(Rust, Prog::Tc, false), [0, 1, -EINVAL]);
-        assert_eq!(may(Rust, Prog::Tc, true), [0, 1, -EINVAL, -EBUSY]);
-        assert_eq!(may(Rust, Prog::Nmi, false), [0, 1, -EINVAL, -EBUSY]);
+        let rust = Kernel::from(Rust);
+        assert_eq!(may(rust, Prog::Tc, false), [0, 1, -EINVAL]);
+        assert_eq!(may(rust, Prog::Tc, true), [0, 1, -EINVAL, -EBUSY]);
+        assert_eq!(may(rust, Prog::Nmi, false), [0, 1, -EINVAL, -EBUSY]);
         let in_hardirq = [0, 1, -EINVAL, -EBUSY, -EDEADLK];
-        assert_eq!(may(Rust, Prog::Hardirq, false), in_hardirq);
-        assert_eq!(may(C, Prog::Tc, false), [0, 1, -EINVAL]);
-        assert_eq!(may(C, Prog::Nmi, false), [-EOPNOTSUPP]);
+        assert_eq!(may(rust, Prog::Hardirq, false), in_hardirq);
+        let rt = Kernel { rt: true, ..rust };
+        assert_eq!(may(rt, Prog::SyscallA, false), [0, 1, -EINVAL]);
+        assert_eq!(may(rt, Prog::Tc, false), [0, 1, -EINVAL, -EBUSY]);
+        assert_eq!(may(C.into(), Prog::Tc, false), [0, 1, -EINVAL]);
+        assert_eq!(may(C.into(), Prog::Nmi, false), [-EOPNOTSUPP]);
     }
 }

@@ -129,6 +129,18 @@ pub fn enable_stats() -> Result<OwnedFd, i32> {
     own(unsafe { sys::bpf_enable_stats(sys::BPF_STATS_RUN_TIME) })
 }
 
+/// Gives the calling thread a real-time priority.
+pub fn become_fifo(priority: i32) -> io::Result<()> {
+    let param = nix::libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: `param` is valid; 0 is the calling thread.
+    match unsafe { nix::libc::sched_setscheduler(0, nix::libc::SCHED_FIFO, &param) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Whether the running kernel was built with an option.
 pub fn is_configured(option: &str) -> io::Result<bool> {
     let line = format!("CONFIG_{option}=y");
