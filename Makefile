@@ -8,7 +8,7 @@ MEM ?= 2G
 TIMEOUT ?= 600
 TIMES ?= 1
 STRESS ?= 2
-FLAVORS := rust c debug kcsan
+FLAVORS := rust c debug kcsan rt rt-debug
 ARCHES := x86_64 arm64 riscv $(if $(filter kunit,$(MAKECMDGOALS)),s390 powerpc)
 ifeq ($(filter $(FLAVOR),$(FLAVORS)),)
 $(error unknown FLAVOR '$(FLAVOR)': use one of $(FLAVORS))

@@ -18,10 +18,14 @@ die() { say "$*"; exit 1; }
 # about NAME: print what arches.ini says about the machine.
 about() { sed -n "/^\[$ARCH\]/,/^\[/s/^$1 = //p" "$REPO/scripts/data/arches.ini"; }
 
-# fragments FLAVOR: print the configuration of a flavor, on top of allnoconfig. Of two values of an
-# option, the last counts, and is the only one that is printed.
+# fragments FLAVOR: print the configuration of a flavor, on top of allnoconfig. A flavor such as
+# rt-debug is made of two. Of two values of an option, the last counts, and is the only one that is
+# printed.
 fragments() {
-	local files=("$REPO"/scripts/data/kernel{,-"$ARCH",-"$1"}.config)
+	local part files=("$REPO"/scripts/data/kernel{,-"$ARCH"}.config)
+	for part in ${1//-/ }; do
+		files+=("$REPO/scripts/data/kernel-$part.config")
+	done
 	[ -z "$TOOLCHAIN" ] || files+=("$REPO/scripts/data/kernel-$TOOLCHAIN.config")
 	cat "${files[@]}" | grep -E '^(# )?CONFIG_[A-Z0-9_]+(=| is not set)' | tac |
 		awk '{ option = $0; sub("^# ", "", option); sub("[= ].*", "", option) } !seen[option]++'
