@@ -1107,7 +1107,7 @@ mod tests {
         let empty = after(Model::new(rt), &[update(Update::Any)]);
         let init = |prog| in_context(SLOT, Act::Init { flags: 1 }, prog, false);
         allows(&empty, &init(Prog::Hardirq), &[-ENOMEM]);
-        allows(&empty, &init(Prog::Tc), &[0]);
+        allows(&empty, &init(Prog::Tc), &[0, -ENOMEM]);
     }
 
     #[test]
