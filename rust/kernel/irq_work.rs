@@ -4,9 +4,9 @@
 //!
 //! An [`IrqWork`] may be queued in any context (in NMI if the architecture has
 //! `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`). It runs soon afterwards on the same CPU, in hard interrupt
-//! context with interrupts off, on `PREEMPT_RT` as well. If the CPU goes offline, what it has queued
-//! runs in the thread that stops it or, if it is queued after that, on the CPU that takes it down,
-//! with interrupts off.
+//! context with interrupts off, on `PREEMPT_RT` as well. If the CPU goes offline, what it has
+//! queued runs in the thread that stops it or, if it is queued after that, on the CPU that takes it
+//! down, with interrupts off.
 //!
 //! A work is queued through a `'static` reference. This is for built-in code only: when a module is
 //! unloaded, its statics and the functions that its works call are gone.

@@ -53,8 +53,8 @@ impl TimerPtr<'_> {
     /// else [`TryCancel::Inactive`]. Callable in any context.
     ///
     /// No callback begins for a start that came before. If the callback runs, this waits for it to
-    /// return. If [`CancelWait::may_wait`] forbids that, it fails with [`EBUSY`] instead of waiting,
-    /// with all else done.
+    /// return. If [`CancelWait::may_wait`] forbids that, it fails with [`EBUSY`] instead of
+    /// waiting, with all else done.
     ///
     /// [`EDEADLK`] if it would wait for itself, or for another callback that waits for the one that
     /// calls this (R4). Nothing is done then, unless the callback began during the call.

@@ -2,8 +2,8 @@
 
 //! Tasks Trace RCU: the flavour whose readers may sleep, as BPF programs do.
 //!
-//! A reader has a [`Guard`]. [`call`] hands an item over, to be taken care of after a grace period. A Tasks Trace grace
-//! period implies one of normal RCU, so readers of both kinds are done by then.
+//! A reader has a [`Guard`]. [`call`] hands an item over, to be taken care of after a grace period.
+//! A Tasks Trace grace period implies one of normal RCU, so readers of both kinds are done by then.
 //!
 //! C header: [`include/linux/rcupdate_trace.h`](srctree/include/linux/rcupdate_trace.h)
 //!

@@ -12,8 +12,8 @@
 //! wait for itself: in the expiry of the same timer, or in one of several expiries that wait for
 //! each other; see [`CancelWait`].
 //!
-//! On `PREEMPT_RT`, an expiry runs in a thread and can be preempted, by others that cancel the timer,
-//! too. There [`cancel`] blocks instead of spinning, and lends its priority to the thread.
+//! On `PREEMPT_RT`, an expiry runs in a thread and can be preempted, by others that cancel the
+//! timer, too. There [`cancel`] blocks instead of spinning, and lends its priority to the thread.
 //!
 //! C header: [`include/linux/hrtimer.h`](srctree/include/linux/hrtimer.h)
 //!
@@ -458,7 +458,8 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     /// Cancels the timer and waits until its callback does not run any more.
     ///
     /// Returns whether it was started; [`EDEADLK`] if it would wait for itself, in which case
-    /// nothing was done. Spins, on `PREEMPT_RT` blocks; only where [`CancelWait::may_wait`] says so.
+    /// nothing was done. Spins, on `PREEMPT_RT` blocks. Only where [`CancelWait::may_wait`] says
+    /// so.
     #[inline]
     pub fn cancel(&self) -> Result<bool> {
         // INVARIANT: By the type invariants the timer is initialized, and valid as long as `self`.

@@ -62,7 +62,8 @@ impl From<Implementation> for Kernel {
 impl Kernel {
     /// Whether a cancellation there waits for the callback.
     pub fn waits(self, context: Context) -> bool {
-        !context.is_deferred() && !(self.rt && context.prog == Prog::Tc)
+        let in_softirq = context.prog == Prog::Tc;
+        !(context.is_deferred() || self.rt && in_softirq)
     }
 
     /// Returns why no timer can be made there.
