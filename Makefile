@@ -20,16 +20,16 @@ endif
 ifneq ($(filter-out newest,$(TOOLCHAIN)),)
 $(error unknown TOOLCHAIN '$(TOOLCHAIN)': leave it empty, or use newest)
 endif
-# Of what is built for another machine, or by another toolchain.
+# The ending of the names of what is built for another machine, or by another toolchain.
 SUFFIX := $(if $(filter-out x86_64,$(ARCH)),-$(ARCH))$(TOOLCHAIN:%=-%)
 
-X86_64_ONLY := $(filter check check-off check-series mutate test-languages,$(MAKECMDGOALS))
-ifneq ($(and $(filter-out x86_64,$(ARCH)),$(X86_64_ONLY)),)
-$(error make $(X86_64_ONLY) is for x86_64 alone)
-endif
 ONE_TOOLCHAIN := $(filter check-off check-series mutate test-languages,$(MAKECMDGOALS))
 ifneq ($(and $(TOOLCHAIN),$(ONE_TOOLCHAIN)),)
 $(error make $(ONE_TOOLCHAIN) knows no other TOOLCHAIN)
+endif
+X86_64_ONLY := $(strip $(filter check,$(MAKECMDGOALS)) $(ONE_TOOLCHAIN))
+ifneq ($(and $(filter-out x86_64,$(ARCH)),$(X86_64_ONLY)),)
+$(error make $(X86_64_ONLY) is for x86_64 alone)
 endif
 
 SAMPLE := samples/bpf_timer/dns_ttl

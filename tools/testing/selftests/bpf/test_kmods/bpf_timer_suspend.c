@@ -51,16 +51,5 @@ static const struct kernel_param_ops suspend_ops = {
 module_param_cb(suspend, &suspend_ops, NULL, 0200);
 MODULE_PARM_DESC(suspend, "suspend for this number of milliseconds");
 
-static int __init suspend_init(void)
-{
-	return 0;
-}
-
-static void __exit suspend_exit(void)
-{
-}
-
-module_init(suspend_init);
-module_exit(suspend_exit);
 MODULE_DESCRIPTION("BPF timers: suspend the clocks of a machine");
 MODULE_LICENSE("GPL");
