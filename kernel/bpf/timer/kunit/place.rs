@@ -184,7 +184,7 @@ impl Place {
     }
 
     pub(super) fn cancel(self) -> u64 {
-        // As a sleepable program. On `PREEMPT_RT`, others do not wait.
+        // Sleepable programs are such readers. On `PREEMPT_RT`, others do not wait.
         let _reader = tasks_trace::read_lock();
 
         // SAFETY: The timer is in a value of a map. `_reader` makes us a reader, as programs are.
