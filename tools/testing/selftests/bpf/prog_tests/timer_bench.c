@@ -217,6 +217,8 @@ static void measure_round(struct bench *bench)
 	measure(bench, OP_cancel_async_idle);
 	measure(bench, OP_start_first);
 	measure(bench, OP_start_again);
+	if (are_in_rust())
+		measure(bench, OP_info);
 	measure(bench, OP_start_later);
 	measure(bench, OP_start_earlier);
 	measure(bench, OP_cancel_async_armed);
@@ -281,6 +283,7 @@ static const struct {
 	{ "start_again", OP_start_again, OP_raw_start_again },
 	{ "start_later", OP_start_later, OP_raw_start_later },
 	{ "start_earlier", OP_start_earlier, OP_raw_start_earlier },
+	{ "info", OP_info },
 	{ "cancel_idle", OP_cancel_idle, OP_raw_cancel_idle },
 	{ "cancel_armed", OP_cancel_armed, OP_raw_cancel_armed },
 	{ "cancel_async_idle", OP_cancel_async_idle, OP_raw_try_idle },

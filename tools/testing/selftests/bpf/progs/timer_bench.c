@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 #include "timer_common.h"
 #include "timer_bench.h"
+#include "timer_info.h"
 #include "timer_raw.h"
 
 #define HOUR (3600ULL * 1000 * 1000 * 1000)
@@ -60,6 +61,11 @@ bool stop;
 
 void bpf_local_irq_save(unsigned long *flags) __ksym __weak;
 void bpf_local_irq_restore(unsigned long *flags) __ksym __weak;
+
+struct bpf_timer_info;
+
+extern int bpf_timer_info(struct bpf_timer *timer, struct bpf_timer_info *info,
+			  u32 info__sz) __ksym __weak;
 
 static int nothing(void *map, __u32 *key, struct elem *value)
 {
@@ -171,6 +177,12 @@ EACH_TIMER(start_again, check(bpf_timer_start(t, HOUR, 0), 0, false))
 EACH_TIMER(start_later, check(bpf_timer_start(t, 2 * HOUR, 0), 0, false))
 EACH_TIMER(start_earlier, check(bpf_timer_start(t, HOUR / 2, 0), 0, false))
 EACH_TIMER(start_at, check(bpf_timer_start(t, expires, BPF_F_TIMER_ABS), 0, false))
+EACH_TIMER(info, {
+	struct answer info = {};
+
+	if (bpf_ksym_exists(bpf_timer_info))
+		check(bpf_timer_info(t, (void *)&info, sizeof(info)), 0, false);
+})
 EACH_TIMER(cancel_idle, check(bpf_timer_cancel(t), 0, false))
 EACH_TIMER(cancel_armed, check(bpf_timer_cancel(t), 1, false))
 EACH_TIMER(cancel_async_idle, check(bpf_timer_cancel_async(t), 0, deferred))

@@ -23,6 +23,7 @@
 	X(start_later)		\
 	X(start_earlier)	\
 	X(start_at)		\
+	X(info)			\
 	X(cancel_idle)		\
 	X(cancel_armed)		\
 	X(cancel_async_idle)	\
