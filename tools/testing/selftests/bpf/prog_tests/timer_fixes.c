@@ -15,7 +15,7 @@
  * a6fcd19d7eac callbacks that delete		timer_callbacks/delete_each_other
  * 58f038e6d209 freed under a bucket's lock	free_timer, timer_matrix/KIND_lookup_and_delete_*
  * 6d78b4473cdb memory charged under a lock	timer_fixes/memory_limit
- * e25ddfb388c8 PREEMPT_RT			all tests are skipped
+ * e25ddfb388c8 PREEMPT_RT			with timers in C, all tests are skipped
  * 5fb750e8a9ae kmemleak			free_timer, timer_memory
  * 469d638d1520 callbacks that sleep		timer_refusals/callback_sleeps
  * 1bfbc267ec91 operations in NMI		timer_stress_nmi_*, timer_contexts
@@ -78,6 +78,8 @@ static void test_tracing_programs(void)
 
 	if (!skel)
 		return;
+	/* On PREEMPT_RT, the interrupt of the clock gets no memory. */
+	ASSERT_OK(run(skel->progs.arm_init), "init");
 	skel->links.arm_in_perf_event = attach_to_clock(skel->progs.arm_in_perf_event);
 	if (!ASSERT_OK_PTR(skel->links.arm_in_perf_event, "attach") ||
 	    !ASSERT_OK(timer_fixes__attach(skel), "attach"))

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
@@ -49,6 +50,14 @@ static inline bool kernel_has_type(const char *name)
 static inline bool are_in_rust(void)
 {
 	return kernel_has_type("btf_trace_bpf_timer_start");
+}
+
+/* Tells whether the kernel is PREEMPT_RT. */
+static inline bool are_on_rt(void)
+{
+	struct utsname name;
+
+	return !uname(&name) && strstr(name.version, "PREEMPT_RT");
 }
 
 /* Returns the function that arms the hrtimers of BPF timers. */
@@ -104,6 +113,15 @@ static inline bool skip_hazard(void)
 static inline bool skip_one_cpu(void)
 {
 	if (get_nprocs() >= 2)
+		return false;
+	test__skip();
+	return true;
+}
+
+/* Skips a test that makes timers in hard interrupts, which get no memory on PREEMPT_RT. */
+static inline bool skip_no_memory(void)
+{
+	if (!are_on_rt())
 		return false;
 	test__skip();
 	return true;

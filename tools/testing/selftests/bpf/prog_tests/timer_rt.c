@@ -5,7 +5,6 @@
  * holds it up.
  */
 #include <sched.h>
-#include <sys/utsname.h>
 #include <test_progs.h>
 #include "timer_array.h"
 #include "timer_rt.skel.h"
@@ -114,9 +113,7 @@ static const struct subtest tests[] = {
 /* Serial: a thread keeps a CPU for itself. */
 void serial_test_timer_rt(void)
 {
-	struct utsname name;
-
-	if (uname(&name) || !strstr(name.version, "PREEMPT_RT")) {
+	if (!are_on_rt()) {
 		test__skip();
 		return;
 	}

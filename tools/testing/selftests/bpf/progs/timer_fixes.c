@@ -61,6 +61,17 @@ static void arm(__u32 key)
 	bpf_timer_start(&value->timer, 0, 0);
 }
 
+/* Makes the timer of the program that may have no memory for it. */
+SEC("?syscall")
+int arm_init(void *ctx)
+{
+	struct elem *value;
+	__u32 key = PERF_EVENT;
+
+	value = bpf_map_lookup_elem(&timers, &key);
+	return value ? bpf_timer_init(&value->timer, &timers, CLOCK_MONOTONIC) : -ENOENT;
+}
+
 SEC("?ksyscall/nanosleep")
 int arm_in_kprobe(void *ctx)
 {
@@ -166,8 +177,11 @@ static void renew(__u32 what)
 	if (bpf_map_update_elem(&timers, &key, &new, BPF_ANY))
 		return;
 	value = bpf_map_lookup_elem(&timers, &key);
-	if (!value || bpf_timer_init(&value->timer, &timers, CLOCK_MONOTONIC))
+	if (!value || bpf_timer_init(&value->timer, &timers, CLOCK_MONOTONIC)) {
+		/* A hard interrupt gets no memory on PREEMPT_RT. */
+		__sync_fetch_and_add(&budget[what], 1);
 		return;
+	}
 	bpf_timer_set_callback(&value->timer, count);
 	bpf_timer_start(&value->timer, 1000 * NSEC_PER_MSEC, 0);
 	__sync_fetch_and_add(&freed[what], 1);
