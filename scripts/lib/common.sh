@@ -22,11 +22,12 @@ about() { sed -n "/^\[$ARCH\]/,/^\[/s/^$1 = //p" "$REPO/scripts/data/arches.ini"
 # rt-debug is made of two. Of two values of an option, the last counts, and is the only one that is
 # printed.
 fragments() {
-	local part files=("$REPO"/scripts/data/kernel{,-"$ARCH"}.config)
-	for part in ${1//-/ }; do
-		files+=("$REPO/scripts/data/kernel-$part.config")
+	local part file files=("$REPO/scripts/data/kernel.config")
+	for part in "$ARCH" ${1//-/ } $TOOLCHAIN; do
+		file=scripts/data/kernel-$part.config
+		[ -e "$REPO/$file" ] || die "no kernel has ARCH=$ARCH FLAVOR=$1: there is no $file"
+		files+=("$REPO/$file")
 	done
-	[ -z "$TOOLCHAIN" ] || files+=("$REPO/scripts/data/kernel-$TOOLCHAIN.config")
 	cat "${files[@]}" | grep -E '^(# )?CONFIG_[A-Z0-9_]+(=| is not set)' | tac |
 		awk '{ option = $0; sub("^# ", "", option); sub("[= ].*", "", option) } !seen[option]++'
 }
