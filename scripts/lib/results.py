@@ -207,14 +207,17 @@ def read_fuzz(text, name):
     return [Result(name, FAIL, lines)]
 
 
-def read_expectations(text, cpus):
-    """Reads lines of "KIND[@CPUS] TEST REASON" into {kind: {test: reason}} for that many CPUs."""
+def read_expectations(text, cpus, arch):
+    """Reads lines of "KIND[@CPUS or @ARCH] TEST REASON" into {kind: {test: reason}}.
+
+    Those for another number of CPUs or another machine are left out.
+    """
     expected = {"repeat": {}, "fails": {}, "pmu": {}}
     for line in text.splitlines():
         if line.strip() and not line.startswith("#"):
             kind, name, reason = line.split(None, 2)
             kind, _, only = kind.partition("@")
-            if not only or int(only) == cpus:
+            if only in ("", str(cpus), arch):
                 expected[kind][name] = reason
     return expected
 

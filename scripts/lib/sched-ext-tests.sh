@@ -75,6 +75,9 @@ begin() {
 	if grep -q "prog 'qmap_.*failed to load: -EACCES" "$tmp/out"; then
 		skip 'the verifier refuses what this compiler makes of it'
 	fi
+	if grep -qE "Private stack not supported by jit|map 'arena': failed to create: -EOPNOTSUPP" "$tmp/out"; then
+		skip 'it needs what the BPF JIT of this machine does not have'
+	fi
 	cat "$tmp/out"
 	exit 1
 }

@@ -151,8 +151,8 @@ class Sums(unittest.TestCase):
 
     def test_expectations(self):
         text = "# why\nfails timer/cancel slow under TCG\nrepeat a b\nrepeat@1 c d\n"
-        self.assertEqual(res.read_expectations(text, 1)["repeat"], {"a": "b", "c": "d"})
-        expected = res.read_expectations(text, 2)
+        self.assertEqual(res.read_expectations(text, 1, "x86_64")["repeat"], {"a": "b", "c": "d"})
+        expected = res.read_expectations(text, 2, "x86_64")
         self.assertEqual(expected["repeat"], {"a": "b"})
         results = res.read_progs(PROGS, NAMES)
         res.apply_known(results, expected["fails"])

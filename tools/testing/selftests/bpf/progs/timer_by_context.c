@@ -112,7 +112,7 @@ int in_signal(void *ctx)
 }
 
 /* Runs in the interrupt of the drain. */
-SEC("tp_btf/irq_work_entry")
+SEC("?tp_btf/irq_work_entry")
 int in_hardirq(void *ctx)
 {
 	operate(HARDIRQ);
