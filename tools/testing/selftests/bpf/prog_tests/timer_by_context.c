@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Each operation in each context. Where it may, bpf_timer_cancel() waits for a callback that
- * runs; on PREEMPT_RT it may in fewer contexts.
+ * Each operation in each context. In some, bpf_timer_cancel() waits for a callback that runs. On
+ * PREEMPT_RT, these are fewer.
  *
  * Covers the table of contexts in Documentation/bpf/timers.rst.
  */
@@ -26,12 +26,14 @@ static bool enter_by_program(void)
 	return ASSERT_OK(run(skel->progs.enter), "enter");
 }
 
-/* Sets @due without doing anything else, for contexts that user space reaches. */
+/* Here and below, the program makes the operations due, and then user space enters the context. */
 static bool enter_xdp(void)
 {
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	char packet[64] = {};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
 
+	opts.data_in = packet;
+	opts.data_size_in = sizeof(packet);
 	return enter_by_program() &&
 	       ASSERT_OK(bpf_prog_test_run_opts(bpf_program__fd(skel->progs.in_xdp), &opts), "xdp");
 }
@@ -70,7 +72,7 @@ static bool enter_nmi(void)
 static const struct {
 	const char *name;
 	bool (*enter)(void);
-	/* What returns something else than where all is allowed. */
+	/* Results that are not the same in all contexts. */
 	int cancel_async, cancel;
 	int rt_init, rt_cancel;
 } contexts[CONTEXTS] = {
