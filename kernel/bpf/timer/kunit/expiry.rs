@@ -44,7 +44,7 @@ mod tests {
             bindings::bpf_map_type_BPF_MAP_TYPE_RHASH,
         ] {
             let mut fixture = Fixture::new()?;
-            fixture.element.key = 4711;
+            fixture.element.key[0] = 4711;
             fixture.set_kind(kind, 4);
             let place = fixture.element();
 

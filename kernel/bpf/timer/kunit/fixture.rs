@@ -60,7 +60,7 @@ pub(super) fn errno(error: Error) -> u64 {
 /// An element with the layout of a hash map's: a key, padded to eight bytes, and the value.
 #[repr(C)]
 pub(super) struct Element {
-    pub(super) key: u64,
+    pub(super) key: [u32; 2],
     value: Opaque<Value>,
 }
 
@@ -135,7 +135,7 @@ impl Fixture {
                 array: Opaque::zeroed(),
                 array_values: [value(), value(), value()],
                 element: Element {
-                    key: 0,
+                    key: [0; 2],
                     value: value(),
                 },
                 record: Opaque::zeroed(),
