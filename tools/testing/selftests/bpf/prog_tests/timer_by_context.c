@@ -88,6 +88,11 @@ static const struct {
 	[NMI]		= { "nmi", enter_nmi, -ECANCELED, -EBUSY, -ENOMEM, -EBUSY },
 };
 
+static int wanted_cancel(int context)
+{
+	return are_on_rt() ? contexts[context].rt_cancel : contexts[context].cancel;
+}
+
 static void check_results(int context)
 {
 	const struct results *results = &skel->bss->results;
@@ -101,8 +106,7 @@ static void check_results(int context)
 	/* On PREEMPT_RT, interrupts are on under most locks. */
 	ASSERT_EQ(results->cancel_async,
 		  rt && context == SIGNAL ? 1 : contexts[context].cancel_async, "cancel_async");
-	ASSERT_EQ(results->cancel, rt ? contexts[context].rt_cancel : contexts[context].cancel,
-		  "cancel");
+	ASSERT_EQ(results->cancel, wanted_cancel(context), "cancel");
 	ASSERT_EQ(results->waited, !results->cancel, "waited");
 }
 
@@ -117,13 +121,12 @@ static void enter_context(int context)
 
 static void test_context(int context)
 {
-	int wanted = are_on_rt() ? contexts[context].rt_cancel : contexts[context].cancel;
 	struct run_on_cpu job;
 
 	memset(&skel->bss->results, 0xff, sizeof(skel->bss->results));
 	skel->bss->context = context;
 	skel->bss->began = false;
-	skel->bss->spin_nsecs = wanted ? LONG : SHORT;
+	skel->bss->spin_nsecs = wanted_cancel(context) ? LONG : SHORT;
 	/* The callback keeps the thread that starts the timer from returning. */
 	if (!begin_run(&job, 1, bpf_program__fd(skel->progs.begin)))
 		return;

@@ -51,19 +51,23 @@ static __u64 interrupts_of(int cpu)
 	return sum;
 }
 
-/* Keeps @cpu busy in user space. Returns how many interrupts it had. */
+static void keep_busy(__u64 nsecs)
+{
+	__u64 end = now(CLOCK_MONOTONIC) + nsecs;
+
+	while (now(CLOCK_MONOTONIC) < end)
+		;
+}
+
+/* Keeps @cpu, where this runs, busy in user space. Returns how many interrupts it had. */
 static __u64 interrupts_while_busy(int cpu)
 {
-	__u64 end, before;
+	__u64 before;
 
 	/* The tick stops some time after there is one task. */
-	end = now(CLOCK_MONOTONIC) + NSEC_PER_SEC / 2;
-	while (now(CLOCK_MONOTONIC) < end)
-		;
+	keep_busy(NSEC_PER_SEC / 2);
 	before = interrupts_of(cpu);
-	end = now(CLOCK_MONOTONIC) + SECONDS * NSEC_PER_SEC;
-	while (now(CLOCK_MONOTONIC) < end)
-		;
+	keep_busy(SECONDS * NSEC_PER_SEC);
 	return interrupts_of(cpu) - before;
 }
 
