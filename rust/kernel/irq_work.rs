@@ -16,6 +16,7 @@
 //! # Examples
 //!
 //! ```
+//! use kernel::interrupt::IrqsOff;
 //! use kernel::irq_work::{IrqWork, IrqWorkItem};
 //! use kernel::sync::atomic::{Atomic, Relaxed};
 //!
@@ -30,7 +31,7 @@
 //! }
 //!
 //! impl IrqWorkItem for Counter {
-//!     fn run(&'static self) {
+//!     fn run(&'static self, _: &IrqsOff) {
 //!         self.runs.fetch_add(1, Relaxed);
 //!     }
 //! }
@@ -46,6 +47,7 @@
 
 use crate::{
     bindings,
+    interrupt::IrqsOff,
     sync::rcu::synchronize_rcu,
     types::Opaque, //
 };
@@ -57,9 +59,9 @@ pub trait IrqWorkItem: HasIrqWork + Sync + 'static {
     /// Called on the CPU that queued the work, in hard interrupt context, with the exceptions that
     /// the [module](self) names. Has to be short, and may take raw locks only.
     ///
-    /// The work may be queued again from here or, from when this is called, on another CPU, where
-    /// it may then run at the same time.
-    fn run(&'static self);
+    /// As soon as this is called, any CPU may queue the work again. Another CPU may then run it at
+    /// the same time.
+    fn run(&'static self, irqs_off: &IrqsOff);
 }
 
 /// Declares that a type has an [`IrqWork`] field, which is the only work that runs for it.
@@ -68,7 +70,7 @@ pub trait IrqWorkItem: HasIrqWork + Sync + 'static {
 ///
 /// # Safety
 ///
-/// - The two methods must be inverses of each other and name a field of `Self`, which is aligned.
+/// - The two methods must be inverses of each other, and name an aligned field of `Self`.
 /// - No module may be able to make a `Self`: it, and the code that runs for it, could be unloaded
 ///   while a work is queued or runs.
 pub unsafe trait HasIrqWork: Sized {
@@ -99,14 +101,8 @@ macro_rules! impl_has_irq_work {
         #[cfg(MODULE)]
         compile_error!("impl_has_irq_work! is for built-in code only");
 
-        // In a packed structure it would not be aligned.
-        $crate::static_assert!(
-            core::mem::offset_of!($self, $field)
-                % core::mem::align_of::<$crate::irq_work::IrqWork<$self>>()
-                == 0
-                && core::mem::align_of::<$self>()
-                    >= core::mem::align_of::<$crate::irq_work::IrqWork<$self>>()
-        );
+        // The compiler refuses this for a field that may not be aligned.
+        const _: fn(&$self) -> &$crate::irq_work::IrqWork<$self> = |this| &this.$field;
 
         // SAFETY: The pointers only type-check if the field is an `IrqWork<Self>`, which is
         // aligned, as checked above. No module makes a `Self`, as the caller promises.
@@ -205,5 +201,6 @@ unsafe extern "C" fn run_item<T: IrqWorkItem>(work: *mut bindings::irq_work) {
     // SAFETY: The work was queued as a field of a `&'static T`.
     let item = unsafe { &*T::work_container_of(work.cast::<IrqWork<T>>()) };
 
-    item.run();
+    // SAFETY: C calls a work with `IRQ_WORK_HARD_IRQ` with interrupts off, until this returns.
+    item.run(unsafe { IrqsOff::assume() });
 }

@@ -74,7 +74,8 @@ impl<T: Sync> PerCpu<T> {
     /// # Safety
     ///
     /// `template` must be the address of a static that is in the per-CPU section of the kernel
-    /// image and not used otherwise.
+    /// image and not used otherwise. Its value must be that of a constant, of which there may be
+    /// any number of copies.
     #[doc(hidden)]
     pub const unsafe fn new(template: *const Template<T>) -> Self {
         // The copies are no better aligned than that.
@@ -130,9 +131,10 @@ macro_rules! define_per_cpu {
             // The section is `PER_CPU_BASE_SECTION` of C.
             #[cfg_attr(CONFIG_SMP, link_section = ".data..percpu")]
             static __PER_CPU_TEMPLATE: $crate::percpu::Template<$ty> =
-                $crate::percpu::Template::new($init);
+                $crate::percpu::Template::new(const { $init });
 
-            // SAFETY: The template is in that section, and only its address is used.
+            // SAFETY: The template is in that section, and only its address is used. Its value is
+            // that of a constant.
             unsafe { $crate::percpu::PerCpu::new(&raw const __PER_CPU_TEMPLATE) }
         };
     };

@@ -67,8 +67,9 @@ impl Timer {
             Err(EINVAL) => {}
             found => return found.map(Some),
         }
-        // SAFETY: The timer was not dead after the pointer was read, so the pointer is that of the
-        // map. By the type invariants, the element is in that map, and both are valid.
+        // SAFETY: The timer was not dead after `links.map()`, so this is its map. By the type
+        // invariants, the map and the value are valid, and the map is not per-CPU. The caller is in
+        // the read-side section in which it has found the timer in its slot.
         let element = unsafe { Element::from_value(&*map, self.value()) };
         if !element.map().is_resizable_hash() {
             return Err(EINVAL);

@@ -98,9 +98,13 @@ impl For {
 
 /// Disables interrupts, so that alarms may be touched, unless [`drain::must_defer`] says that they
 /// are left to the drain.
+///
+/// # Safety
+///
+/// As for [`interrupt::local_irq_save`].
 #[inline(always)]
-pub(crate) fn irqs_off_unless_deferred() -> Option<IrqSaved> {
-    // SAFETY: Nothing that is called until this is dropped leaves a guard behind.
+pub(crate) unsafe fn irqs_off_unless_deferred() -> Option<IrqSaved> {
+    // SAFETY: By the safety requirement.
     let saved = unsafe { interrupt::local_irq_save() };
 
     if drain::must_defer_if(saved.were_disabled()) {
@@ -122,8 +126,8 @@ pub(crate) enum Fit {
 
 /// Returns whether an alarm is queued for `time` or earlier.
 ///
-/// The two loads are Relaxed. They pair with the stores of the hrtimer core: the exchange
-/// of the word comes before this look, and a barrier after each act.
+/// The two loads are Relaxed. They pair with the stores of an act. The caller's exchange of the
+/// word comes before them. A full barrier and a load of the word come after an act.
 #[inline]
 fn is_in_time<T: SoftHrTimerCallback>(alarm: &SoftHrTimer<T>, time: Time) -> bool {
     alarm.is_queued() && alarm.expires() <= time.nsecs()
@@ -218,7 +222,8 @@ impl<'a> TimerPtr<'a> {
         if self.may_stay(word, whom) {
             return Fit::Already;
         }
-        if let Some(irqs_off) = irqs_off_unless_deferred() {
+        // SAFETY: The guard is dropped in this block, and `make_fit()` leaves none behind.
+        if let Some(irqs_off) = unsafe { irqs_off_unless_deferred() } {
             self.make_fit(word, whom, &irqs_off);
             return Fit::Made;
         }

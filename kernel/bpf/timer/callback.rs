@@ -42,8 +42,8 @@ use core::ptr::{
 /// # Invariants
 ///
 /// - `prog` is null, or a program, and `self` owns a reference to it.
-/// - `code` is null or the code of a callback. Its program holds a reference, or did so within the
-///   current grace period: by `prog`, by a writer that is still at work, or until it was replaced.
+/// - `code` is null or the code of a callback. A reference to the program of that callback is held,
+///   by `prog` or by a writer that is still at work, or was dropped less than a grace period ago.
 pub(crate) struct CallbackCell {
     prog: Atomic<*mut bindings::bpf_prog>,
     code: Atomic<*mut c_void>,
@@ -64,11 +64,11 @@ impl CallbackCell {
     /// program may be there before.
     #[inline]
     pub(crate) fn is_set(&self) -> bool {
-        // Relaxed: a start asks before and after its exchange of the word, which is Full. Pairs
-        // with the stores in `replace()`. Before: an expiry that finds the word of that start loads
-        // the code later, so it does not find what was there earlier. After: if a cancellation has
-        // dropped the callback, either this sees that, or its second look at the word, in
-        // `drop_callback()`, sees the start.
+        // Relaxed: pairs with the stores in `replace()` and `clear()`. A start asks before and
+        // after its exchange of the word, which is Full. Before: an expiry that finds the word of
+        // that start loads the code later, so it does not find what was there earlier. After: if a
+        // cancellation has dropped the callback, either this sees that, or its second look at the
+        // word, in `drop_callback()`, sees the start.
         !self.code.load(Relaxed).is_null()
     }
 
@@ -79,12 +79,12 @@ impl CallbackCell {
     /// The caller must be in an RCU read-side section (of Tasks Trace RCU alone is not enough), and
     /// not use the program after its end.
     pub(crate) unsafe fn prog(&self) -> Option<&Prog> {
-        // Relaxed: what is read through the pointer was written before the program got an id, and
-        // depends on the address.
+        // Relaxed: pairs with the exchange in `replace()`. What is read through the pointer was
+        // written before that, and the reads depend on the address.
         let prog = NonNull::new(self.prog.load(Relaxed))?;
 
-        // SAFETY: By the type invariants it held a reference, so that it is not freed before the
-        // section ends.
+        // SAFETY: By the type invariants `self` held a reference to the program at the load. The
+        // caller is an RCU reader, so the program is not freed before the section ends.
         Some(unsafe { Prog::from_raw(prog.as_ptr()) })
     }
 
@@ -103,23 +103,34 @@ impl CallbackCell {
     /// Sets the callback and takes a reference to its program; [`ENOENT`] if that is going away.
     ///
     /// The program that was there before loses its reference. Callable in any context.
+    ///
+    /// # Safety
+    ///
+    /// `callback` must be a function of `prog`.
     #[inline]
-    pub(crate) fn set(&self, prog: &Prog, callback: Callback) -> Result {
+    pub(crate) unsafe fn set(&self, prog: &Prog, callback: Callback) -> Result {
         // The same again: nothing to write. Relaxed: nothing is read through the pointers, and a
         // concurrent writer may as well have come after this call.
         if self.prog.load(Relaxed) == prog.as_ptr() && self.code.load(Relaxed) == callback.as_ptr()
         {
             return Ok(());
         }
-        self.set_other(prog, callback)
+        // SAFETY: By the safety requirement.
+        unsafe { self.set_other(prog, callback) }
     }
 
+    /// Does what [`Self::set`] does, if there is another callback.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::set`].
     #[inline(never)]
-    fn set_other(&self, prog: &Prog, callback: Callback) -> Result {
+    unsafe fn set_other(&self, prog: &Prog, callback: Callback) -> Result {
         // Keeps the code alive while it is set here without a program of its own (R2).
         let guard = prog.try_get()?;
 
-        self.replace(&guard, callback.as_ptr());
+        // SAFETY: By the safety requirement.
+        unsafe { self.replace(&guard, callback.as_ptr()) };
         Ok(())
     }
 
@@ -148,7 +159,12 @@ impl CallbackCell {
         }
     }
 
-    fn replace(&self, guard: &ProgRef, code: *mut c_void) {
+    /// Replaces the callback and the reference to its program.
+    ///
+    /// # Safety
+    ///
+    /// `code` must be the code of a callback of the program of `guard`.
+    unsafe fn replace(&self, guard: &ProgRef, code: *mut c_void) {
         loop {
             let prog = guard.clone().into_raw().as_ptr();
 
@@ -156,6 +172,7 @@ impl CallbackCell {
             // Full: hands the old reference over, and pairs with the xchg of other writers: each
             // reference is taken by one.
             let old = self.prog.xchg(prog, Full);
+            // INVARIANT: `guard` is a reference to the program of the code, by a writer at work.
             // Release: pairs with the Acquire in `get()`.
             self.code.store(code, Release);
             self.put_old(old);

@@ -38,6 +38,7 @@ use kernel::{
     time::hrtimer::soft::{
         ClockId,
         ItemPtr,
+        SoftExpiry,
         SoftHrTimer,
         SoftHrTimerCallback,
         StartMode, //
@@ -83,10 +84,8 @@ kernel::impl_has_irq_work! {
 }
 
 impl IrqWorkItem for Queue {
-    fn run(&'static self) {
+    fn run(&'static self, irqs_off: &IrqsOff) {
         let drain = self.pace.begin();
-        // SAFETY: An `irq_work` runs with interrupts off, and they stay off until this returns.
-        let irqs_off = unsafe { IrqsOff::assume() };
 
         self.timers
             .take_all()
@@ -135,12 +134,13 @@ struct Pause {
 }
 
 kernel::impl_has_soft_hr_timer! {
-    // SAFETY: A `Pause` is never dropped, since its queue is a static.
+    // SAFETY: Only a `Pause` that belongs to a `Queue` is started, by `Queue::pause()`. Queues are
+    // statics, so it is never dropped or moved, and all references to it are shared ones.
     unsafe impl HasSoftHrTimer for Pause { self.timer }
 }
 
 impl SoftHrTimerCallback for Pause {
-    fn run(this: ItemPtr<'_, Self>) {
+    fn run(this: ItemPtr<'_, Self>, _: &SoftExpiry) {
         // Relaxed: comes before the exchange by which the drain takes the queue, which pairs with
         // that of the push in `Queue::push()`.
         this.queue.paused.store(false, Relaxed);
@@ -167,7 +167,8 @@ pub(crate) fn pause_all(nsecs: i64) {
     QUEUE.copies().for_each(|queue| queue.pause(nsecs));
 }
 
-/// Leaves the alarms of `timer` to the drain, unless they are; not if the timer is dead.
+/// Leaves the alarms of `timer` to the drain: puts it on the queue of this CPU, unless it is on one
+/// or is dead.
 ///
 /// The caller must not migrate. It does not if [`must_defer`] returns true.
 #[inline(never)]

@@ -70,8 +70,9 @@ pub(crate) unsafe extern "C" fn bpf_timer_rust_set_callback(
     prog: *mut bindings::bpf_prog,
 ) -> c_long {
     from_result(|| {
-        // SAFETY: By the safety requirement, and code is never at address zero; programs run in
-        // read-side sections, and are valid while they do.
+        // SAFETY: By the safety requirement, which says that the callback is a function of `prog`;
+        // code is never at address zero. Programs run in read-side sections, and are valid while
+        // they do.
         unsafe {
             let callback = Callback::from_raw(NonNull::new_unchecked(callback_fn));
             Slot::from_raw(timer)

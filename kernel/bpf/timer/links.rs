@@ -35,12 +35,6 @@ struct Alive {
     map: Atomic<*mut Map>,
 }
 
-// SAFETY: The links are used from any CPU, by what they are for; all that is accessed through a
-// reference is an atomic.
-unsafe impl Send for Links {}
-// SAFETY: As above.
-unsafe impl Sync for Links {}
-
 impl Links {
     pub(crate) fn new(map: &Map) -> Self {
         // INVARIANT: The timer is new.

@@ -2,8 +2,8 @@
 
 //! The owners of a timer, from the allocator to its slot and back.
 //!
-//! Each type here is a stage and owns the timer, so that it is freed once and by one party (R6) is
-//! a matter of moves:
+//! Each type here is a stage, and owns the timer. Each stage is moved into the next, so the
+//! compiler guarantees that a timer is freed once (R6):
 //!
 //! ```text
 //!                                          kill()       grace period
@@ -89,6 +89,16 @@ fn links_of(timer: TimerPtr<'_>) -> NonNull<Links> {
     unsafe { NonNull::new_unchecked(&raw mut (*timer).links) }
 }
 
+/// Returns the timer that has `links`.
+///
+/// # Safety
+///
+/// `links` must come from [`links_of`].
+unsafe fn timer_of(links: NonNull<Links>) -> NonNull<Timer> {
+    // SAFETY: By the safety requirement the links are in a timer.
+    unsafe { NonNull::new_unchecked(container_of!(links.as_ptr(), Timer, links)) }
+}
+
 /// A timer that nobody else has: not yet, or not any more.
 ///
 /// # Invariants
@@ -102,8 +112,8 @@ impl TimerBox {
     pub(crate) fn new(element: Element<'_>, clock: ClockId) -> Result<Self> {
         let map = element.map();
         // CAST: A `WallTimer` begins with its timer.
-        // SAFETY: The clock of what is no `WallTimer` is not the real-time one; the timer is not
-        // moved from here on.
+        // SAFETY: `Timer::new()` is called for the other clocks only. Nothing moves the timer from
+        // here on.
         let timer = unsafe {
             if clock == ClockId::RealTime {
                 let wall = map
@@ -137,8 +147,9 @@ impl Drop for TimerBox {
     fn drop(&mut self) {
         let wall = self.0.timer().wall().map(|wall| wall.as_non_null());
 
-        // SAFETY: By the type invariants it was a `NolockBox` before, of what is said here by the
-        // invariants of `Timer`; it is not moved, and nobody else uses it.
+        // SAFETY: By the invariants of `Owned` the memory is from a `NolockBox`. By those of
+        // `Timer` that was one of a `WallTimer` if `wall` is, else of a `Timer`. The timer is not
+        // moved, and nobody else uses it.
         unsafe {
             match wall {
                 Some(wall) => drop(NolockBox::from_raw(wall.as_ptr())),
@@ -182,7 +193,8 @@ impl Detached {
         }
         // INVARIANT: The timer is dead now, and was on no queue.
         let corpse = Corpse(self.0);
-        match irqs_off_unless_deferred() {
+        // SAFETY: The guard is dropped at the end, and `bury()` leaves none behind.
+        match unsafe { irqs_off_unless_deferred() } {
             Some(irqs_off) => corpse.bury(&irqs_off),
             None => drain::push(corpse.into()),
         }
@@ -218,11 +230,9 @@ unsafe impl LlistItem for Queued {
     }
 
     unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
-        let links = node.as_ptr().cast::<Links>();
-
         // INVARIANT: `into_node()` gave this up.
-        // SAFETY: The node is in the links of a timer, at their beginning.
-        Self(unsafe { NonNull::new_unchecked(container_of!(links, Timer, links)) })
+        // SAFETY: The node is that of `into_node()`, which is at the beginning of the links.
+        Self(unsafe { timer_of(node.cast()) })
     }
 }
 
@@ -292,12 +302,9 @@ unsafe impl RcuItem for Corpse {
     }
 
     unsafe fn from_head(head: NonNull<RcuHead>) -> Self {
-        let links = head.as_ptr().cast::<Links>();
-
         // INVARIANT: The corpse that `into_head()` gave up.
-        // SAFETY: The head is in the links of a timer, at their beginning.
-        let timer = unsafe { NonNull::new_unchecked(container_of!(links, Timer, links)) };
-        Self(Owned(timer))
+        // SAFETY: The head is that of `into_head()`, which is at the beginning of the links.
+        Self(Owned(unsafe { timer_of(head.cast()) }))
     }
 
     /// Cancels what a start that raced with the timer's death has armed (R1), and frees the timer,

@@ -13,7 +13,6 @@ use kernel::{
     bpf::{
         Callback,
         Element,
-        Map,
         Prog, //
     },
     ffi::c_void,
@@ -27,7 +26,6 @@ use kernel::{
 };
 
 use core::{
-    marker::PhantomData,
     mem::transmute,
     ops::Deref,
     ptr::NonNull, //
@@ -41,13 +39,14 @@ use core::{
 ///
 /// # Invariants
 ///
-/// - While the timer is alive, programs that call operations, and expiries that have found the
-///   callback of a program, use the map in `links`. Such a program refers to the map until it is
-///   freed itself, after a grace period. Or it refers to an outer map, which frees this one after a
-///   grace period. Whoever kills the timer has the map as well: it is the code of the map, or a
-///   program that has found the element. After the timer's death, the map is not used.
-/// - `home` names the value that the timer's slot is in. Programs that have found the slot use it,
-///   and callbacks do. No callback begins after the grace period that follows the timer's death.
+/// - While the timer is alive, `links` has the pointer to its map, which is not a per-CPU map. The
+///   map is valid for a program that calls an operation, for an expiry that has found a callback,
+///   and for whoever kills the timer. (A program refers to the map until it is freed itself, after
+///   a grace period. Or it refers to an outer map, which frees this one after a grace period.
+///   Whoever kills the timer is the code of the map, or a program that has found the element.)
+/// - `home` has the address of the value that the timer's slot is in. The value is valid for a
+///   program that has found the slot, and in callbacks. No callback begins after the grace period
+///   that follows the timer's death.
 /// - A timer that is alive was in its slot while the element was in the map. Whoever takes the
 ///   element out kills the timer, and the element is not freed before a grace period after that. So
 ///   it outlives the callbacks. Before it is alive, a timer is not armed.
@@ -69,11 +68,6 @@ pub(crate) struct Timer {
 // The size of two cache lines, and of a slab that is not shared with anything larger.
 static_assert!(size_of::<Timer>() <= 128);
 
-// SAFETY: `home` is valid on all CPUs, by the type invariants; all else is `Send`.
-unsafe impl Send for Timer {}
-// SAFETY: As above; `home` does not change.
-unsafe impl Sync for Timer {}
-
 kernel::impl_has_soft_hr_timer! {
     // SAFETY: Only a `TimerBox` drops a timer. Either the timer was never started, or
     // `Corpse::after_grace_period()` has cancelled it.
@@ -88,6 +82,11 @@ kernel::impl_has_soft_hr_timer! {
 /// The bits of [`Home::CLOCK`] are a [`ClockId`], and the others the address of a value.
 #[derive(Copy, Clone)]
 struct Home(NonNull<c_void>);
+
+// SAFETY: An address and a clock are the same on all CPUs.
+unsafe impl Send for Home {}
+// SAFETY: As above.
+unsafe impl Sync for Home {}
 
 impl Home {
     const CLOCK: usize = align_of::<bindings::bpf_timer>() - 1;
@@ -164,43 +163,33 @@ impl Timer {
     ///
     /// [`EPERM`] if the map has no user reference, [`ENOENT`] if the timer is dead or the program
     /// is going away, [`EINVAL`] if the timer is being made.
+    ///
+    /// # Safety
+    ///
+    /// `callback` must be a function of `prog`.
     #[inline]
-    pub(crate) fn set_callback(&self, prog: &Prog, callback: Callback) -> Result {
-        match self.map() {
-            Ok(map) => self.set_callback_in(map, prog, callback),
-            Err(_) => self.set_callback_unborn(prog, callback),
-        }
-    }
+    pub(crate) unsafe fn set_callback(&self, prog: &Prog, callback: Callback) -> Result {
+        let map = match self.map() {
+            Ok(map) => map,
+            Err(_) => match self.find()? {
+                Some(map) => map,
+                None => return Ok(()),
+            },
+        };
 
-    #[inline]
-    fn set_callback_in(&self, map: &Map, prog: &Prog, callback: Callback) -> Result {
         // A callback that is set while the last user reference goes away is dropped when the map
         // frees the timer.
         if !map.has_user_refs() {
             return Err(EPERM);
         }
-        self.callback.set(prog, callback)
-    }
-
-    #[cold]
-    fn set_callback_unborn(&self, prog: &Prog, callback: Callback) -> Result {
-        match self.find()? {
-            Some(map) => self.set_callback_in(map, prog, callback),
-            None => Ok(()),
-        }
+        // SAFETY: By the safety requirement.
+        unsafe { self.callback.set(prog, callback) }
     }
 }
 
-/// A timer that may be used: a pointer that is valid for `'a`.
-///
-/// Unlike a reference it is also a way to what the timer is in, and may be what its owner frees it
-/// through later.
-///
-/// # Invariants
-///
-/// The timer is initialized, and not freed for `'a`.
+/// A timer that may be used: an [`ItemPtr`] that has the operations of a timer.
 #[derive(Copy, Clone)]
-pub(crate) struct TimerPtr<'a>(NonNull<Timer>, PhantomData<&'a Timer>);
+pub(crate) struct TimerPtr<'a>(ItemPtr<'a, Timer>);
 
 impl<'a> TimerPtr<'a> {
     /// Creates a pointer to a timer.
@@ -210,28 +199,26 @@ impl<'a> TimerPtr<'a> {
     /// The timer must be initialized, and must not be freed for `'a`.
     #[inline]
     pub(crate) unsafe fn new(timer: NonNull<Timer>) -> Self {
-        // INVARIANT: By the safety requirement.
-        Self(timer, PhantomData)
+        // SAFETY: By the safety requirement.
+        Self(unsafe { ItemPtr::new(timer) })
     }
 
     #[inline]
     pub(crate) fn as_non_null(self) -> NonNull<Timer> {
-        self.0
+        self.0.as_non_null()
     }
 
     /// Returns the timer as the hrtimer core has it.
     #[inline]
     pub(crate) fn as_item(self) -> ItemPtr<'a, Timer> {
-        // SAFETY: By the type invariants.
-        unsafe { ItemPtr::new(self.0) }
+        self.0
     }
 }
 
 impl<'a> From<ItemPtr<'a, Timer>> for TimerPtr<'a> {
     #[inline]
     fn from(item: ItemPtr<'a, Timer>) -> Self {
-        // INVARIANT: An item is valid for `'a`.
-        Self(item.as_non_null(), PhantomData)
+        Self(item)
     }
 }
 
@@ -240,7 +227,6 @@ impl Deref for TimerPtr<'_> {
 
     #[inline]
     fn deref(&self) -> &Timer {
-        // SAFETY: By the type invariants.
-        unsafe { self.0.as_ref() }
+        &self.0
     }
 }

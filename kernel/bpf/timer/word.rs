@@ -38,7 +38,12 @@ use kernel::{
     },
 };
 
-/// A time in nanoseconds of a clock: a multiple of [`Time::UNIT`] that is not zero.
+/// A time in nanoseconds of a clock.
+///
+/// # Invariants
+///
+/// `self.0` is not zero, and has no bits but those of [`Time::MASK`]. So it is a multiple of
+/// [`Time::UNIT`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Time(u64);
 
@@ -53,6 +58,7 @@ impl Time {
     pub(crate) fn not_before(nsecs: NonZero<u64>) -> Self {
         let nsecs = nsecs.get().min(Self::MASK);
 
+        // INVARIANT: `nsecs` is from 1 to `MASK`, so the sum is at least `UNIT` and below bit 63.
         Self((nsecs + Self::UNIT - 1) & Self::MASK)
     }
 
@@ -69,6 +75,10 @@ impl Time {
 }
 
 /// When and where a timer is to expire, as a [`Word`] says it.
+///
+/// # Invariants
+///
+/// `self.0` is a [`Time`], with or without [`Word::WALL`] and [`Word::PINNED`].
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wish(u64);
 
@@ -79,6 +89,7 @@ impl Wish {
         let wall = u64::from(wall) * Word::WALL;
         let pinned = u64::from(pinned) * Word::PINNED;
 
+        // INVARIANT: The flags are no part of the time.
         Self(time.0 | wall | pinned)
     }
 }
@@ -125,7 +136,8 @@ impl Word {
     #[inline]
     pub(crate) fn wanted(self) -> Option<Time> {
         // Below zero it is not alive, and what is less than a unit has no time.
-        (self.0 as i64 >= Time::UNIT as i64).then_some(Time(self.0 & Time::MASK))
+        // INVARIANT: What is neither has one of the bits of `MASK`.
+        (self.0 as i64 >= Time::UNIT as i64).then(|| Time(self.0 & Time::MASK))
     }
 
     /// Returns whether the timer is to expire at `now` or before, on the clock that the time is on.
@@ -186,6 +198,10 @@ impl Word {
         Ok(())
     }
 }
+
+/// The run of a callback, which [`WantedWord::begin_run`] begins and [`WantedWord::end_run`] ends.
+#[must_use = "who waits for the callback waits until the run ends"]
+pub(crate) struct Running(());
 
 /// The word of a timer. All methods may be called in any context.
 ///
@@ -281,7 +297,7 @@ impl WantedWord {
             Ok(old) => {
                 let said = old.wanting(wish);
 
-                // SAFETY: The word was alive, and a wish has a time.
+                // SAFETY: The word was alive. By the invariants of `Wish`, it has a time now.
                 unsafe { hint::assert_unchecked(said.wanted().is_some()) };
                 Ok(said)
             }
@@ -323,22 +339,21 @@ impl WantedWord {
         self.change(take).unwrap_or_else(|seen| seen)
     }
 
-    /// Takes the time to call the callback for it; returns false if the word is not `seen` any
-    /// more.
+    /// Takes the time to call the callback for it; returns `None` if the word is not `seen` any
+    /// more. `seen` must not say that the callback runs.
     #[inline]
-    pub(crate) fn begin_run(&self, seen: Word) -> bool {
+    pub(crate) fn begin_run(&self, seen: Word) -> Option<Running> {
         let running = Word(seen.wanting_nothing().0 | Word::RUNNING);
 
         // Full: pairs with the other exchanges. If it succeeds, a later change of the word finds
         // the alarm off its queue, and the callback comes after it. It also shows that the map
         // which `Links::map()` has loaded before was that of a live timer.
-        self.exchange(seen, running)
+        self.exchange(seen, running).then_some(Running(()))
     }
 
-    /// Says that the callback has returned; returns what the word is then. For the expiry whose
-    /// [`Self::begin_run`] returned true.
+    /// Says that the callback has returned; returns what the word is then.
     #[inline]
-    pub(crate) fn end_run(&self) -> Word {
+    pub(crate) fn end_run(&self, _: Running) -> Word {
         // Full: pairs with the load of whoever waits, which finds what the callback did, and with
         // the barrier in `expire_ordered()` for the other alarm of a timer on the real-time clock.
         // Nobody else clears `RUNNING`, so this does not borrow from other bits.
@@ -443,15 +458,15 @@ mod tests {
         let old = word.want(at(16))?;
         let seen = word.want(at(32))?;
 
-        assert!(!word.begin_run(old));
-        assert!(word.begin_run(seen));
+        assert!(word.begin_run(old).is_none());
+        let running = word.begin_run(seen).ok_or(ENOENT)?;
         assert_eq!(word.load().wanted(), None);
         // A time that is wanted while the callback runs stays.
         let next = word.want(at(64))?;
         assert!(next.is_running());
         assert_eq!(word.take_unless_running(), next);
         assert_eq!(word.load(), next);
-        assert_eq!(word.end_run(), word.load());
+        assert_eq!(word.end_run(running), word.load());
         assert!(!word.load().is_running());
         assert_eq!(word.take_unless_running().wanted(), next.wanted());
         assert_eq!(word.load(), Word::STOPPED);

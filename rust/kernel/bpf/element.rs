@@ -18,7 +18,7 @@ use core::ptr::NonNull;
 ///
 /// # Invariants
 ///
-/// `value` is the value of an element of `map`, which is not a per-CPU one. `'a` lies within a
+/// `map` is not a per-CPU map, and `value` is the value of one of its elements. `'a` lies within a
 /// read-side section of RCU or RCU Tasks Trace before whose end the element is not freed.
 #[derive(Copy, Clone)]
 pub struct Element<'a> {
@@ -31,9 +31,9 @@ impl<'a> Element<'a> {
     ///
     /// # Safety
     ///
-    /// `value` must be the value of an element of `map`, which is not a per-CPU one. `'a` must lie
-    /// within a read-side section of RCU or RCU Tasks Trace before whose end the element is not
-    /// freed.
+    /// `map` must not be a per-CPU map, and `value` must be the value of one of its elements. `'a`
+    /// must lie within a read-side section of RCU or RCU Tasks Trace before whose end the element
+    /// is not freed.
     #[inline]
     pub unsafe fn from_value(map: &'a Map, value: NonNull<c_void>) -> Self {
         // INVARIANT: By the safety requirement.
@@ -47,8 +47,8 @@ impl<'a> Element<'a> {
     /// The requirements of [`Self::from_value`] hold for the value that has `timer`.
     #[inline]
     pub unsafe fn from_timer(map: &'a Map, timer: NonNull<bindings::bpf_timer>) -> Self {
-        // SAFETY: By the safety requirement the values of the map have a timer, and so far is that
-        // from the beginning of this one.
+        // SAFETY: By the safety requirement, `timer` is in a value of `map`. So the map has an
+        // offset, and the value begins that many bytes before `timer`.
         let value = unsafe { timer.byte_sub(map.timer_offset().unwrap_unchecked()) }.cast();
 
         // INVARIANT: By the safety requirement.
@@ -76,8 +76,9 @@ impl<'a> Element<'a> {
         Some(unsafe { self.value.byte_add(offset) }.cast())
     }
 
-    /// Returns the address of the key. In an array that is the index, which is stored in `index`;
-    /// in maps of all other kinds the key stands before the value.
+    /// Returns the address of the key. In an array the key is the index, which is stored in
+    /// `index`. In a hash of any kind it stands before the value. Not for maps of other kinds: the
+    /// values have no timers there.
     #[inline]
     pub fn key(self, index: &mut u32) -> *mut c_void {
         let map = self.map.as_ptr();

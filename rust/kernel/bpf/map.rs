@@ -66,7 +66,8 @@ impl Map {
     /// Returns the number that user space knows the map by; zero once it has lost it.
     #[inline]
     pub fn id(&self) -> u32 {
-        // SAFETY: The map is valid by the type invariants. C changes the field once, to zero.
+        // SAFETY: The map is valid by the type invariants. C stores to the field plainly, and an
+        // aligned store of a word is taken for atomic.
         let id = unsafe { Atomic::from_ptr(&raw mut (*self.as_ptr()).id) };
 
         // Relaxed: only shown.
@@ -111,7 +112,8 @@ impl Map {
     }
 
     /// Allocates memory that is charged to the memory cgroup that the map is charged to. Callable
-    /// in any context, and fails rather than wait. For built-in code only.
+    /// in any context, and fails rather than wait. Fails if a `T` is larger than
+    /// `KMALLOC_MAX_CACHE_SIZE`. For built-in code only.
     #[inline]
     pub fn alloc_nolock<T>(&self) -> Result<NolockBox<MaybeUninit<T>>, AllocError> {
         const { assert!(size_of::<T>() > 0 && align_of::<T>() <= KmallocNolock::MIN_ALIGN) };

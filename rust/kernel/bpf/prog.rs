@@ -58,9 +58,9 @@ impl Prog {
     ///
     /// # Safety
     ///
-    /// `prog` must be valid for `'a`, as it is while the program runs, for the holder of a
-    /// reference, and for RCU readers (of the Tasks Trace kind for sleepable programs) that found
-    /// it where a reference was held.
+    /// `prog` must be valid for `'a`. It is valid while it runs, and while somebody holds a
+    /// reference. An RCU reader that has found it where a reference was held may use it until its
+    /// section ends. So may a reader of RCU Tasks Trace alone, if the program is sleepable.
     #[inline]
     pub unsafe fn from_raw<'a>(prog: *mut bindings::bpf_prog) -> &'a Self {
         // INVARIANT: C frees the two together.
@@ -78,7 +78,8 @@ impl Prog {
     /// Returns the number that user space knows the program by; zero once it has lost it.
     #[inline]
     pub fn id(&self) -> u32 {
-        // SAFETY: `aux` is valid by the type invariants. C changes the field once, to zero.
+        // SAFETY: `aux` is valid by the type invariants. C stores to the field plainly, and an
+        // aligned store of a word is taken for atomic.
         let id = unsafe { Atomic::from_ptr(&raw mut (*(*self.as_ptr()).aux).id) };
 
         // Relaxed: only shown.
@@ -225,8 +226,8 @@ impl Callback {
     /// # Safety
     ///
     /// - The program must be valid until this returns.
-    /// - The context must be one for which the verifier has admitted the callback, and elements of
-    ///   the map be what it has admitted it for.
+    /// - The verifier must have admitted the callback for this context, and for elements of this
+    ///   map.
     #[inline]
     pub unsafe fn call(self, element: Element<'_>) -> u64 {
         let mut index = 0;

@@ -114,7 +114,7 @@ pub unsafe trait LlistItem: Sized + Send {
 ///
 /// # Safety
 ///
-/// The two methods must be inverses of each other and name a field of `Self`, which is aligned.
+/// The two methods must be inverses of each other, and name an aligned field of `Self`.
 pub unsafe trait HasLlistNode {
     /// Returns a pointer to the node in `this`.
     ///
@@ -135,14 +135,8 @@ pub unsafe trait HasLlistNode {
 #[macro_export]
 macro_rules! impl_has_llist_node {
     (impl HasLlistNode for $self:ty { self.$field:ident }) => {
-        // In a packed structure it would not be aligned.
-        $crate::static_assert!(
-            core::mem::offset_of!($self, $field)
-                % core::mem::align_of::<$crate::sync::llist::LlistNode>()
-                == 0
-                && core::mem::align_of::<$self>()
-                    >= core::mem::align_of::<$crate::sync::llist::LlistNode>()
-        );
+        // The compiler refuses this for a field that may not be aligned.
+        const _: fn(&$self) -> &$crate::sync::llist::LlistNode = |this| &this.$field;
 
         // SAFETY: The pointers only type-check if the field is a `LlistNode`, which is aligned, as
         // checked above.
@@ -224,8 +218,8 @@ impl<P: LlistItem> Llist<P> {
     ///
     /// Fully ordered: pairs with [`push`](Llist::push).
     ///
-    /// The items that are left when the batch is dropped are dropped there, which their type may
-    /// not allow in any context.
+    /// Dropping the batch drops the items that are left in it. Drop it only where their type allows
+    /// that.
     #[inline]
     pub fn take_all(&self) -> Batch<P> {
         // SAFETY: `self.head` is a valid list head.

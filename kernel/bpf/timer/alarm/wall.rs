@@ -17,6 +17,7 @@ use kernel::{
     time::hrtimer::soft::{
         ClockId,
         ItemPtr,
+        SoftExpiry,
         SoftHrTimer,
         SoftHrTimerCallback,
         StartMode, //
@@ -42,8 +43,8 @@ kernel::impl_has_soft_hr_timer! {
 }
 
 impl SoftHrTimerCallback for WallTimer {
-    fn run(this: ItemPtr<'_, Self>) {
-        TimerPtr::from(this).expire();
+    fn run(this: ItemPtr<'_, Self>, expiry: &SoftExpiry) {
+        TimerPtr::from(this).expire(expiry);
     }
 }
 

@@ -14,9 +14,12 @@ use crate::drain;
 use kernel::{
     error::code,
     prelude::*,
-    sync::atomic::{
-        ordering::Relaxed,
-        Atomic, //
+    sync::{
+        atomic::{
+            ordering::Relaxed,
+            Atomic, //
+        },
+        rcu, //
     },
 };
 
@@ -141,7 +144,7 @@ mod tests {
             place.start(MSEC, 0)
         });
         assert_eq!(result, 0);
-        assert!(place.inner()?.word.load().is_queued());
+        assert!(place.inner(&rcu::read_lock())?.word.load().is_queued());
         // Direct operations do not wait for the end of the pause.
         assert_eq!(other.start(MSEC, 0), 0);
         assert_eq!(other.wait_for(1), 1);

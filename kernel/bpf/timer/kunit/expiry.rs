@@ -125,7 +125,8 @@ mod tests {
                     1 => with_irqs_off(|| place.start(0, ABSOLUTE)),
                     _ => place.start(u64::MAX, ABSOLUTE),
                 };
-                let wanted = place.inner().map(|timer| timer.word.load().wanted());
+                let reader = rcu::read_lock();
+                let wanted = place.inner(&reader).map(|timer| timer.word.load().wanted());
 
                 if wanted.is_ok_and(|time| time.is_none_or(|time| time.nsecs() < begin)) {
                     starts_before_now.fetch_add(1, Relaxed);
@@ -191,15 +192,15 @@ mod tests {
                 place.free();
                 fixture.prepare(place, clock);
                 assert_eq!(place.start(i64::MAX as u64, flags), 0);
-                assert!(place.inner()?.is_any_queued());
+                assert!(place.inner(&rcu::read_lock())?.is_any_queued());
                 assert_eq!(place.cancel(), 1);
-                assert!(!place.inner()?.is_any_queued());
+                assert!(!place.inner(&rcu::read_lock())?.is_any_queued());
                 assert_eq!(fixture.set_callback(place, 0), 0);
                 assert_eq!(place.start(i64::MAX as u64, flags), 0);
                 assert_eq!(with_irqs_off(|| place.cancel()), 1);
                 // The drain runs at once.
                 assert_eq!(place.settle(), 0);
-                assert!(!place.inner()?.is_any_queued());
+                assert!(!place.inner(&rcu::read_lock())?.is_any_queued());
             }
         }
         Ok(())

@@ -115,7 +115,7 @@ unsafe extern "C" fn has_element_too_late(
     let place = fixture.element();
 
     fixture.set_has_value(has_element);
-    if let Ok(timer) = place.inner() {
+    if let Ok(timer) = place.inner(&rcu::read_lock()) {
         warn_unless(timer.word.abandon());
     }
     fixture
@@ -279,7 +279,8 @@ impl Fixture {
     pub(super) fn set_callback_late(&self, timer: TimerPtr<'_>) -> Result {
         let code = NonNull::new(callback as *mut c_void).ok_or(EINVAL)?;
 
-        // SAFETY: The fixture keeps the program, and the code has the type of a callback.
+        // SAFETY: The fixture keeps the program. The code has the type of a callback, and stays
+        // longer than a program's.
         unsafe {
             let prog = Prog::from_raw(self.progs[0].get());
             timer.callback.set(prog, Callback::from_raw(code))

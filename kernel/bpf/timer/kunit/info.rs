@@ -27,9 +27,9 @@ use kernel::{
 };
 
 fn info(place: Place) -> Result<bpf_timer_info> {
-    let _reader = rcu::read_lock();
+    let reader = rcu::read_lock();
 
-    place.inner()?.info()
+    place.inner(&reader)?.info()
 }
 
 #[kunit_tests(bpf_timer_info)]
@@ -114,8 +114,8 @@ mod tests {
 
         assert_eq!(place.start(LATER, 0), 0);
         let of_dead = {
-            let _reader = rcu::read_lock();
-            let timer = place.inner()?;
+            let reader = rcu::read_lock();
+            let timer = place.inner(&reader)?;
 
             place.free();
             timer.info().err()

@@ -22,6 +22,7 @@ use kernel::{
     prelude::*,
     sync::rcu,
     time::hrtimer::soft::{
+        SoftExpiry,
         SoftHrTimer,
         StartMode,
         TryCancel, //
@@ -50,8 +51,8 @@ mod tests {
     fn dead_timer_rejects_operations() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
         let start = Start::new(MSEC, 0)?;
-        let _reader = rcu::read_lock();
-        let timer = place.inner()?;
+        let reader = rcu::read_lock();
+        let timer = place.inner(&reader)?;
 
         // The drain, which drops the callback again, comes after this.
         let results = with_irqs_off(|| {
@@ -72,7 +73,7 @@ mod tests {
     fn start_of_a_dead_timer_disarms_it_again() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
         let reader = rcu::read_lock();
-        let timer = place.inner()?;
+        let timer = place.inner(&reader)?;
 
         // Do what is left to do for a start that changed the word right before the death.
         assert_eq!(place.start(LATER, 0), 0);
@@ -88,13 +89,14 @@ mod tests {
     #[test]
     fn expiry_of_a_dead_timer_calls_nothing() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
-        let _reader = rcu::read_lock();
-        let timer = place.inner()?;
+        let reader = rcu::read_lock();
+        let timer = place.inner(&reader)?;
 
         let set = with_irqs_off(|| {
             place.free();
             let set = fixture.set_callback_late(timer);
-            timer.expire();
+            // SAFETY: `reader` is here, and with interrupts off nobody migrates.
+            timer.expire(unsafe { SoftExpiry::assume() });
             set
         });
         assert_eq!(set, Ok(()));
@@ -106,20 +108,20 @@ mod tests {
     #[test]
     fn failed_init_removes_only_its_own_timer() -> Result {
         let (fixture, place) = Fixture::with_timer()?;
-        let _reader = rcu::read_lock();
-        let old = place.inner()?;
+        let reader = rcu::read_lock();
+        let old = place.inner(&reader)?;
 
         // `old` was admitted, so its init may not take it back.
-        place.slot().take_back(old);
+        place.slot(&reader).take_back(old);
         assert!(!place.is_empty());
         assert_eq!(place.start(LATER, 0), 0);
         // `old` was freed, and another timer is in its place.
         place.free();
         fixture.prepare(place, MONOTONIC);
-        place.slot().take_back(old);
+        place.slot(&reader).take_back(old);
         assert!(!place.is_empty());
         // The same, but `old` was freed between the two steps of `take_back()`.
-        place.slot().remove(old);
+        place.slot(&reader).remove(old);
         assert!(!place.is_empty());
         assert_eq!(place.start(MSEC, 0), 0);
         Ok(())

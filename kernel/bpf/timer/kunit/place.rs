@@ -137,21 +137,21 @@ impl Place {
         result
     }
 
-    /// Returns the slot, which is valid until the caller's read-side section ends.
-    pub(super) fn slot<'a>(self) -> &'a Slot {
-        // SAFETY: The timer is in a value of a map; the caller is in a read-side section.
+    /// Returns the slot, which is valid until the read-side section ends.
+    pub(super) fn slot(self, _reader: &rcu::Guard) -> &Slot {
+        // SAFETY: The timer is in a value of a map; the result is gone when `_reader` is.
         unsafe { Slot::from_raw(self.timer()) }
     }
 
     /// Returns the timer, which is valid for as long as the slot.
-    pub(super) fn inner<'a>(self) -> Result<TimerPtr<'a>> {
-        self.slot().timer()
+    pub(super) fn inner(self, reader: &rcu::Guard) -> Result<TimerPtr<'_>> {
+        self.slot(reader).timer()
     }
 
     /// Returns when the hrtimer will expire, or an error if it is not queued.
     pub(super) fn alarm(self) -> Result<i64> {
-        let _reader = rcu::read_lock();
-        let timer = self.inner()?;
+        let reader = rcu::read_lock();
+        let timer = self.inner(&reader)?;
         let hrtimer = &timer.hrtimer;
 
         if !hrtimer.is_queued() {
@@ -162,8 +162,8 @@ impl Place {
 
     /// Returns whether [`other_callback`] is set, as opposed to [`callback`].
     pub(super) fn has_other_callback(self) -> Result<bool> {
-        let _reader = rcu::read_lock();
-        let code = self.inner()?.callback.get().ok_or(EINVAL)?.as_ptr();
+        let reader = rcu::read_lock();
+        let code = self.inner(&reader)?.callback.get().ok_or(EINVAL)?.as_ptr();
 
         Ok(code == other_callback as *mut c_void)
     }

@@ -10,6 +10,7 @@
 use crate::{
     bindings,
     container_of,
+    interrupt::IrqsOff,
     irq_work::{
         IrqWork,
         IrqWorkItem, //
@@ -96,7 +97,7 @@ crate::impl_has_irq_work! {
 }
 
 impl IrqWorkItem for Waiting {
-    fn run(&'static self) {
+    fn run(&'static self, _: &IrqsOff) {
         drop(self.refs.take_all());
     }
 }
@@ -109,8 +110,8 @@ impl IrqWorkItem for Waiting {
 /// only one while the caller had it.
 #[cold]
 pub(super) unsafe fn last(prog: NonNull<bindings::bpf_prog>) {
-    // INVARIANT: Nobody else had a reference to give up. A reference that is taken from now on is
-    // dropped while ours is still there.
+    // INVARIANT: `ProgRef::drop()` gets here only if it finds a count of one, which is its own
+    // reference. As long as this one is there it counts as well, so nobody else finds that.
     let last = LastRef(prog);
     let waiting = WAITING.this_cpu();
 

@@ -33,9 +33,13 @@ impl<'a> Run<'a> {
 
     /// Begins a run of the program that `prog` returns, which is only asked if runs are counted.
     ///
-    /// The caller must not migrate before the run ends. Programs do not migrate either.
+    /// Callable in any context.
+    ///
+    /// # Safety
+    ///
+    /// The caller must not migrate to another CPU before the run ends.
     #[inline]
-    pub fn begin(prog: impl FnOnce() -> Option<&'a Prog>) -> Self {
+    pub unsafe fn begin(prog: impl FnOnce() -> Option<&'a Prog>) -> Self {
         if !Self::are_counted() {
             return Self(None);
         }
@@ -47,14 +51,15 @@ impl<'a> Run<'a> {
         }))
     }
 
-    /// Ends the run.
+    /// Ends the run. Callable in any context.
     #[inline]
     pub fn end(self) {
         if let Some(run) = self.0 {
             // SAFETY: Callable in any context.
             let nsecs = unsafe { bindings::sched_clock() }.wrapping_sub(run.begin);
 
-            // SAFETY: A `&Prog` is a valid program.
+            // SAFETY: A `&Prog` is a valid program. By the safety requirement of `begin()`, the
+            // caller has stayed on this CPU, so it may write the statistics of this CPU.
             unsafe { bindings::bpf_prog_count_run(run.prog.as_ptr(), nsecs) };
         }
     }

@@ -113,8 +113,8 @@ unsafe impl Sync for RcuHead {}
 /// # Safety
 ///
 /// - [`into_head`] must return a pointer to a valid head that nothing but RCU writes to until the
-///   pointer is passed to [`from_head`]. Others may read its words, if whatever RCU has put there,
-///   at any time and without an atomic access, will do.
+///   pointer is passed to [`from_head`]. Others may read its words only if any value will do: RCU
+///   writes there at any time, and not atomically.
 /// - [`from_head`] must be the inverse of [`into_head`].
 /// - A module that can get a `Self` must call [`barrier`] after its last [`call`] with one and
 ///   before it is unloaded: what RCU calls is code of the module, whichever crate `Self` is from.

@@ -42,7 +42,7 @@
 //! }
 //!
 //! impl SoftHrTimerCallback for Alarm {
-//!     fn run(this: ItemPtr<'_, Self>) {
+//!     fn run(this: ItemPtr<'_, Self>, _: &SoftExpiry) {
 //!         this.cancels_itself.store(this.timer.cancel() != Err(EDEADLK), Relaxed);
 //!         this.rang.complete_all();
 //!     }
@@ -85,7 +85,10 @@ use crate::{
         Monotonic,
         RealTime, //
     },
-    types::Opaque, //
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    },
 };
 
 use core::{
@@ -201,13 +204,12 @@ impl TryCancel {
 /// # Safety
 ///
 /// - `EXPIRED` must be as documented.
-/// - The two methods must be inverses of each other and name a field of `Self`, which is aligned.
-/// - After its timer was started, an item must stay where it is and alive, and a module that has
-///   `EXPIRED` must stay loaded, until the timer was cancelled and the callback does not run any
-///   more, as an [`Ok`] of [`SoftHrTimer::cancel`] and the results of
-///   [`SoftHrTimer::try_to_cancel`] other than [`TryCancel::Running`] tell. The callback has a
-///   shared reference to the item, on any CPU, so all other references must be shared ones until
-///   then.
+/// - The two methods must be inverses of each other, and name an aligned field of `Self`.
+/// - Once its timer was started, an item must stay alive and where it is, and all references to it
+///   must be shared ones: the callback has one, on any CPU. A module that has `EXPIRED` must stay
+///   loaded. This ends when [`SoftHrTimer::cancel`] returns [`Ok`], or
+///   [`SoftHrTimer::try_to_cancel`] anything but [`TryCancel::Running`], unless the timer is
+///   started again.
 pub unsafe trait HasSoftHrTimer: Sized {
     /// The function that the hrtimer core calls: [`expired::<Self>`](expired), or one that does the
     /// same.
@@ -257,14 +259,9 @@ macro_rules! impl_has_soft_hr_timer {
         $crate::impl_has_soft_hr_timer! { @impl $self, $field, $symbol }
     };
     (@impl $self:ty, $field:ident, $expired:expr) => {
-        // In a packed structure it would not be aligned.
-        $crate::static_assert!(
-            core::mem::offset_of!($self, $field)
-                % core::mem::align_of::<$crate::time::hrtimer::soft::SoftHrTimer<$self>>()
-                == 0
-                && core::mem::align_of::<$self>()
-                    >= core::mem::align_of::<$crate::time::hrtimer::soft::SoftHrTimer<$self>>()
-        );
+        // The compiler refuses this for a field that may not be aligned.
+        const _: fn(&$self) -> &$crate::time::hrtimer::soft::SoftHrTimer<$self> =
+            |this| &this.$field;
 
         // SAFETY: The pointers only type-check if the field is a `SoftHrTimer<Self>`, which is
         // aligned, as checked above. The rest is promised where the macro is used.
@@ -295,7 +292,41 @@ macro_rules! impl_has_soft_hr_timer {
 /// Items that have a timer and are told when it expires.
 pub trait SoftHrTimerCallback: HasSoftHrTimer + Sync {
     /// Called in softirq context when the timer expires. May start the timer again.
-    fn run(this: ItemPtr<'_, Self>);
+    fn run(this: ItemPtr<'_, Self>, expiry: &SoftExpiry);
+}
+
+/// Proves that the caller is in the expiry of a soft timer.
+///
+/// # Invariants
+///
+/// As long as a reference to this exists, the caller is in an RCU read-side section and does not
+/// migrate to another CPU.
+pub struct SoftExpiry(NotThreadSafe);
+
+impl SoftExpiry {
+    /// Assumes that the caller is in the expiry of a soft timer.
+    ///
+    /// # Safety
+    ///
+    /// For `'a`, the caller must be in an RCU read-side section and must not migrate to another
+    /// CPU. A softirq is such a section, on `PREEMPT_RT` as well.
+    #[inline(always)]
+    pub unsafe fn assume<'a>() -> &'a Self {
+        const EXPIRY: &SoftExpiry = &SoftExpiry(NotThreadSafe);
+
+        // INVARIANT: By the safety requirement.
+        EXPIRY
+    }
+
+    /// Returns what the monotonic clock was, in nanoseconds, when the softirq began.
+    ///
+    /// Takes an instruction or two. It spares a callback to read the clock that only wants to know
+    /// whether some time has come.
+    #[inline]
+    pub fn began(&self) -> i64 {
+        // SAFETY: Callable in any context. By the type invariants, the CPU does not change.
+        unsafe { bindings::hrtimer_soft_now() }
+    }
 }
 
 /// An item that has a timer: a pointer that is valid for `'a`.
@@ -474,12 +505,15 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
         })
     }
 
-    /// Returns when the timer expires, or was last to expire, in nanoseconds of its clock. Outside
-    /// of the callback, the result may be outdated at once. Orders nothing.
+    /// Returns when the timer expires, or was last to expire, in nanoseconds of the clock that it
+    /// is based on. For a timer on the real-time clock that is relative, see [`Self::new`], that is
+    /// the monotonic clock. Outside of the callback, the result may be outdated at once. Orders
+    /// nothing.
     #[inline]
     pub fn expires(&self) -> i64 {
-        // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece
-        // on 64-bit machines; on others, a start at the same time may show half of its value.
+        // SAFETY: By the type invariants the timer is initialized. C stores to the field plainly,
+        // and an aligned store of a word is taken for atomic. On 32-bit machines, a start at the
+        // same time may show half of its value.
         let expires = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).node.expires) };
 
         // Relaxed: orders nothing, as documented.
@@ -490,7 +524,8 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     /// Orders nothing.
     #[inline]
     pub fn is_queued(&self) -> bool {
-        // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece.
+        // SAFETY: By the type invariants the timer is initialized. C writes the field by
+        // `WRITE_ONCE()`.
         let is_queued = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).is_queued) };
 
         // Relaxed: orders nothing, as documented.
@@ -503,18 +538,22 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
         if !self.is_queued() {
             return None;
         }
-        // SAFETY: By the type invariants the timer is initialized. C writes the field in one piece.
+        // SAFETY: By the type invariants the timer is initialized. C stores to the field plainly,
+        // and an aligned store of a word is taken for atomic.
         let base = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).base) };
         // Relaxed: pairs with nothing, since all bases were initialized at boot.
-        // SAFETY: A timer always has a base, and bases are never freed.
-        let base = unsafe { &*base.load(Relaxed) };
+        let base = base.load(Relaxed);
+        // SAFETY: A timer always has a base, and bases are never freed. The field is constant; C
+        // changes others at any time, so there is no reference to the base.
+        let index = unsafe { (*base).index };
 
         // A timer that is being moved has a base that is of no CPU, and not one for soft timers.
-        if base.index < bindings::hrtimer_base_type_HRTIMER_BASE_MONOTONIC_SOFT {
+        if index < bindings::hrtimer_base_type_HRTIMER_BASE_MONOTONIC_SOFT {
             return None;
         }
-        // SAFETY: The base of a CPU points at what is valid as long.
-        Some(unsafe { (*base.cpu_base).cpu })
+        // SAFETY: As above. Such a base is part of what a CPU has, which is never freed, and whose
+        // number is constant.
+        Some(unsafe { (*(*base).cpu_base).cpu })
     }
 
     /// Returns whether the caller is in the expiry of this timer, or has interrupted it.
@@ -563,17 +602,6 @@ fn raw_timer<T: SoftHrTimerCallback>(item: ItemPtr<'_, T>) -> *mut bindings::hrt
     Opaque::cast_into(timer.cast::<Opaque<bindings::hrtimer>>())
 }
 
-/// Returns what the monotonic clock was, in nanoseconds, when the softirq began that expires
-/// timers.
-///
-/// Takes an instruction or two. It spares a callback to read the clock that only wants to know
-/// whether some time has come. For softirq context.
-#[inline]
-pub fn soft_now() -> i64 {
-    // SAFETY: Callable in any context. Outside of a softirq, it may be that of another CPU.
-    unsafe { bindings::hrtimer_soft_now() }
-}
-
 /// The identity of a timer.
 ///
 /// # Invariants
@@ -613,6 +641,9 @@ pub unsafe extern "C" fn expired<T: SoftHrTimerCallback>(
         ItemPtr::new(NonNull::new_unchecked(item))
     };
 
-    cancel_wait::call(|| T::run(item));
+    // SAFETY: The hrtimer core calls this in a softirq.
+    let expiry = unsafe { SoftExpiry::assume() };
+
+    cancel_wait::call(|| T::run(item, expiry));
     HrTimerRestart::NoRestart.into_c()
 }

@@ -98,7 +98,7 @@ impl WaitsFor {
 ///
 /// # Invariants
 ///
-/// - If the caller is in an expiry, `own` is what others wait for who wait for that.
+/// - If the caller is in an expiry, `own` is the target of those who wait for that expiry.
 /// - In that case, the caller's CPU has made known what this wait is for. On `PREEMPT_RT`, it has
 ///   done so for the timers whose callback ran when the wait began.
 pub struct CancelWait<'a> {
@@ -110,9 +110,10 @@ pub struct CancelWait<'a> {
 impl CancelWait<'_> {
     /// Returns whether this context may wait: task and softirq context with interrupts on.
     ///
-    /// On `PREEMPT_RT`, who waits blocks, and must not hold a lock that the callback of any soft
-    /// timer may take. So it must be preemptible, and either the callback of a [`SoftHrTimer`] or a
-    /// task that is no reader of RCU, as which holders of locks count.
+    /// On `PREEMPT_RT`, a caller that waits blocks, and must not hold a lock that the callback of
+    /// any soft timer may take. Holders of such locks are readers of RCU. So the caller must be
+    /// preemptible, and either a task that is not a reader of RCU, or the callback of a
+    /// [`SoftHrTimer`] that has not entered a read-side section of its own.
     ///
     /// [`SoftHrTimer`]: super::SoftHrTimer
     #[inline]

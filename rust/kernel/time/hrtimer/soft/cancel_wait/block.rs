@@ -60,8 +60,8 @@ pub(super) fn target(timer: TimerId<'_>) -> Target {
     timer.expires_on().map_or(NOT_YET, target_of_cpu)
 }
 
-/// Returns what others wait for if they wait for the expiry that the caller is in; `None` if it is
-/// in none. For softirq context.
+/// Returns the target of those who wait for the expiry that the caller is in; `None` if it is in
+/// none. For softirq context.
 pub(super) fn own_target() -> Option<Target> {
     // SAFETY: Callable in softirq context.
     let expires_here = unsafe { bindings::hrtimer_soft_expires_here() };
@@ -88,8 +88,8 @@ pub(super) fn may_wait() -> bool {
 
 /// Waits until the callback of one of `timers` has returned, or a callback before it.
 ///
-/// If the caller is in an expiry, `own` is what others wait for who wait for that. [`EDEADLK`] if
-/// such a wait and the caller's might be for each other.
+/// If the caller is in an expiry, `own` is the target of those who wait for that expiry.
+/// [`EDEADLK`] if such a wait and the caller's might be for each other.
 pub(super) fn wait(timers: &[TimerId<'_>], own: Option<Target>) -> Result {
     let Some(cpu) = timers.iter().find_map(|timer| timer.expires_on()) else {
         // It has just returned.
@@ -112,8 +112,9 @@ pub(super) fn wait(timers: &[TimerId<'_>], own: Option<Target>) -> Result {
             }
         }
     }
-    // SAFETY: By `may_wait()`, the caller may block and holds no lock. If it is in an expiry, its
-    // wait is known, and who would close a cycle of waits does not wait.
+    // SAFETY: `expires_on()` has returned a CPU that expires timers. (Who calls this only where
+    // `may_wait()` says so does not deadlock: the caller may block and holds no lock. If it is in
+    // an expiry, its wait is known, and who would close a cycle of waits does not wait.)
     unsafe { bindings::hrtimer_soft_wait(cpu) };
     Ok(())
 }

@@ -17,8 +17,8 @@ pub(super) fn target(timer: TimerId<'_>) -> Target {
     Target(timer.0.addr())
 }
 
-/// Returns what others wait for if they wait for the expiry that the caller is in; `None` if it is
-/// in none. For softirq context.
+/// Returns the target of those who wait for the expiry that the caller is in; `None` if it is in
+/// none. For softirq context.
 pub(super) fn own_target() -> Option<Target> {
     match Target(expiring_here().addr()) {
         Target::NOTHING => None,
