@@ -47,11 +47,7 @@ use crate::{
 };
 
 use kernel::{
-    interrupt::{
-        self,
-        IrqSaved,
-        IrqsOff, //
-    },
+    interrupt::IrqsOff,
     sync::barrier::{
         smp_mb,
         Full, //
@@ -94,23 +90,6 @@ impl For {
 
         must && word.wanted().is_some()
     }
-}
-
-/// Disables interrupts, so that alarms may be touched, unless [`drain::must_defer`] says that they
-/// are left to the drain.
-///
-/// # Safety
-///
-/// As for [`interrupt::local_irq_save`].
-#[inline(always)]
-pub(crate) unsafe fn irqs_off_unless_deferred() -> Option<IrqSaved> {
-    // SAFETY: By the safety requirement.
-    let saved = unsafe { interrupt::local_irq_save() };
-
-    if drain::must_defer_if(saved.were_disabled()) {
-        return None;
-    }
-    Some(saved)
 }
 
 /// Says how the alarms came to fit.
@@ -223,7 +202,7 @@ impl<'a> TimerPtr<'a> {
             return Fit::Already;
         }
         // SAFETY: The guard is dropped in this block, and `make_fit()` leaves none behind.
-        if let Some(irqs_off) = unsafe { irqs_off_unless_deferred() } {
+        if let Some(irqs_off) = unsafe { drain::irqs_off_unless_deferred() } {
             self.make_fit(word, whom, &irqs_off);
             return Fit::Made;
         }

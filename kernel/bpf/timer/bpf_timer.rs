@@ -33,6 +33,7 @@
 
 mod admit;
 mod alarm;
+mod backlog;
 mod callback;
 mod cancel;
 mod drain;

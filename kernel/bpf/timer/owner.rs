@@ -15,10 +15,7 @@
 //! ```
 
 use crate::{
-    alarm::{
-        irqs_off_unless_deferred,
-        WallTimer, //
-    },
+    alarm::WallTimer,
     drain,
     links::Links,
     timer::{
@@ -194,9 +191,9 @@ impl Detached {
         // INVARIANT: The timer is dead now, and was on no queue.
         let corpse = Corpse(self.0);
         // SAFETY: The guard is dropped at the end, and `bury()` leaves none behind.
-        match unsafe { irqs_off_unless_deferred() } {
+        match unsafe { drain::irqs_off_unless_deferred() } {
             Some(irqs_off) => corpse.bury(&irqs_off),
-            None => drain::push(corpse.into()),
+            None => drain::bury_later(corpse),
         }
     }
 }
@@ -215,8 +212,8 @@ impl TimerPtr<'_> {
 ///
 /// # Invariants
 ///
-/// No other `Queued` of the timer exists. Either its word says `QUEUED`, or it is dead and `self`
-/// owns it. Killing a timer whose word says `QUEUED` leaves it to the drain, so it is valid.
+/// The timer's word says `QUEUED`, and no other `Queued` of the timer exists. Who kills such a
+/// timer leaves it to the drain, so it is valid.
 pub(crate) struct Queued(NonNull<Timer>);
 
 // SAFETY: Timers may be used, and freed, on any CPU.
@@ -254,7 +251,7 @@ impl Queued {
         let word = timer.word.clear_queued();
 
         if word.is_dead() {
-            // INVARIANT: The timer is dead, and by the type invariants ours.
+            // INVARIANT: The timer is dead, off the queue, and was left to us.
             Corpse(Owned(self.0)).bury(irqs_off);
         } else {
             timer.fit_in_drain(word, irqs_off);
@@ -262,24 +259,17 @@ impl Queued {
     }
 }
 
-impl From<Corpse> for Queued {
-    fn from(corpse: Corpse) -> Self {
-        // INVARIANT: The timer is dead and was on no queue, by the invariants of `Corpse`.
-        Self(corpse.0 .0)
-    }
-}
-
-/// A dead timer that is on no queue, though readers may still have it and its expiry may run.
+/// A dead timer, though readers may still have it and its expiry may run.
 ///
 /// # Invariants
 ///
-/// The timer is dead, and its `links` are not in use.
+/// The timer is dead, and its `links` are not in use: no [`Queued`] of it exists.
 #[must_use = "a timer that is dropped here is never freed"]
 pub(crate) struct Corpse(Owned);
 
 impl Corpse {
     /// Takes the alarms out and leaves the rest to RCU.
-    fn bury(self, irqs_off: &IrqsOff) {
+    pub(crate) fn bury(self, irqs_off: &IrqsOff) {
         let timer = self.0.timer();
 
         // A callback may have been set since the timer was killed, or just before.
@@ -289,6 +279,19 @@ impl Corpse {
             timer.take_out(irqs_off);
         }
         tasks_trace::call(self);
+    }
+}
+
+// SAFETY: The node is in the timer, which the corpse owns, and by the invariants in no other use.
+unsafe impl LlistItem for Corpse {
+    fn into_node(self) -> NonNull<LlistNode> {
+        links_of(self.0.timer()).cast()
+    }
+
+    unsafe fn from_node(node: NonNull<LlistNode>) -> Self {
+        // INVARIANT: The corpse that `into_node()` gave up.
+        // SAFETY: The node is that of `into_node()`, which is at the beginning of the links.
+        Self(Owned(unsafe { timer_of(node.cast()) }))
     }
 }
 

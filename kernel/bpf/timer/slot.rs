@@ -3,6 +3,7 @@
 //! The place of a timer in the value of a map: `struct bpf_timer`.
 
 use crate::{
+    drain,
     owner::{
         Detached,
         TimerBox, //
@@ -109,6 +110,7 @@ impl Slot {
     /// Does what [`Self::init`] does; `element` has this slot.
     fn make_timer(&self, element: Element<'_>, clock: ClockId) -> Result {
         self.vacate(element)?;
+        drain::relieve();
         let timer = TimerBox::new(element, clock)?;
 
         // INVARIANT: The slot owns the timer from here on, which is made for the slot in `element`.

@@ -3,14 +3,15 @@
 //! Lock-less singly linked lists.
 //!
 //! Any number of producers add items in any context (in NMI if the architecture has
-//! `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`); a consumer takes all of them at once. The list is
-//! intrusive and owns what is on it: [`push`] takes an [`LlistItem`], which is some owning pointer,
-//! and [`take_all`] gives it back.
+//! `CONFIG_ARCH_HAVE_NMI_SAFE_CMPXCHG`); a consumer takes all of them at once, and can [put back]
+//! what it does not come to. The list is intrusive and owns what is on it: [`push`] takes an
+//! [`LlistItem`], which is some owning pointer, and [`take_all`] gives it back.
 //!
 //! C header: [`include/linux/llist.h`](srctree/include/linux/llist.h)
 //!
 //! [`push`]: Llist::push
 //! [`take_all`]: Llist::take_all
+//! [put back]: Llist::put_back
 //!
 //! # Examples
 //!
@@ -31,12 +32,18 @@
 //! // It was not empty any more.
 //! assert!(!list.push(KBox::new(Event { node: LlistNode::new(), id: 2 }, GFP_KERNEL)?));
 //!
-//! // The oldest comes first.
+//! // The newest comes first.
 //! let mut batch = list.take_all();
-//! assert_eq!(batch.next().map(|event| event.id), Some(1));
 //! assert_eq!(batch.next().map(|event| event.id), Some(2));
+//! assert!(list.is_empty());
+//!
+//! // The rest is put back, unless somebody has added an item.
+//! assert!(list.put_back(batch).is_ok());
+//! let mut batch = list.take_all();
+//! assert!(list.push(KBox::new(Event { node: LlistNode::new(), id: 3 }, GFP_KERNEL)?));
+//! batch = list.put_back(batch).err().ok_or(EINVAL)?;
+//! assert_eq!(batch.next().map(|event| event.id), Some(1));
 //! assert!(batch.next().is_none());
-//! assert!(list.take_all().next().is_none());
 //! # Ok::<(), Error>(())
 //! ```
 
@@ -46,6 +53,13 @@ use crate::{
         Box, //
     },
     bindings,
+    sync::atomic::{
+        ordering::{
+            Full,
+            Relaxed, //
+        },
+        Atomic, //
+    },
     types::Opaque, //
 };
 
@@ -214,23 +228,52 @@ impl<P: LlistItem> Llist<P> {
         unsafe { bindings::llist_add(node.as_ptr().cast(), self.head.get()) }
     }
 
-    /// Takes all items off the list, the oldest first; may be called in any context.
+    /// Takes all items off the list, the newest first; may be called in any context.
     ///
-    /// Fully ordered: pairs with [`push`](Llist::push).
+    /// Takes the same time for any number of items. Fully ordered: pairs with
+    /// [`push`](Llist::push).
     ///
     /// Dropping the batch drops the items that are left in it. Drop it only where their type allows
     /// that.
     #[inline]
     pub fn take_all(&self) -> Batch<P> {
-        // SAFETY: `self.head` is a valid list head.
-        let newest = unsafe { bindings::llist_del_all(self.head.get()) };
-
         Batch {
             // INVARIANT: By the invariants of `Llist`, and nobody else has these nodes now.
-            // SAFETY: The nodes are a list of our own.
-            next: unsafe { bindings::llist_reverse_order(newest) },
+            // SAFETY: `self.head` is a valid list head.
+            next: unsafe { bindings::llist_del_all(self.head.get()) },
             _items: PhantomData,
         }
+    }
+
+    /// Puts what is left of a batch onto the list if that is empty, or else gives it back; may be
+    /// called in any context.
+    ///
+    /// Takes the same time for any number of items. Fully ordered, as [`push`](Llist::push) is.
+    #[inline]
+    pub fn put_back(&self, batch: Batch<P>) -> Result<(), Batch<P>> {
+        // INVARIANT: By the invariants of `Batch`, the nodes came from `into_node`. The batch is
+        // given up if they are on the list.
+        match self.first().cmpxchg(ptr::null_mut(), batch.next, Full) {
+            Ok(_) => {
+                core::mem::forget(batch);
+                Ok(())
+            }
+            Err(_) => Err(batch),
+        }
+    }
+
+    /// Returns whether there is no item on the list. Orders nothing.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        // Relaxed: orders nothing, as documented.
+        self.first().load(Relaxed).is_null()
+    }
+
+    /// Returns the pointer to the newest node.
+    #[inline]
+    fn first(&self) -> &Atomic<*mut bindings::llist_node> {
+        // SAFETY: `self.head` is a valid list head, which C changes by atomic operations.
+        unsafe { Atomic::from_ptr(&raw mut (*self.head.get()).first) }
     }
 }
 
@@ -260,6 +303,14 @@ unsafe impl<P: LlistItem> Sync for Llist<P> {}
 pub struct Batch<P: LlistItem> {
     next: *mut bindings::llist_node,
     _items: PhantomData<P>,
+}
+
+impl<P: LlistItem> Batch<P> {
+    /// Returns whether no item is left.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.next.is_null()
+    }
 }
 
 impl<P: LlistItem> Iterator for Batch<P> {

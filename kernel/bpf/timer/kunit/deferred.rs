@@ -4,7 +4,7 @@
 //!
 //! - R5: all
 //! - R6: `free_cancels_a_pending_start`
-//! - R7: `paused_drain_executes_operations_later`
+//! - R7: `paused_drain_executes_operations_later`, `who_makes_a_timer_buries_dead_ones`
 //! - H14: `cancel_with_interrupts_off_is_exact`,
 //!   `cancel_that_interrupted_the_callback_fails`
 
@@ -153,6 +153,34 @@ mod tests {
         with_irqs_off(|| drain::pause_all(1));
         assert_eq!(place.wait_for(1), 1);
         assert_eq!(place.settle(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn who_makes_a_timer_buries_dead_ones() -> Result {
+        let (_fixture, place) = Fixture::with_timer()?;
+        let other = Fixture::new()?;
+        let queued_before = Atomic::new(false);
+        let queued_after = Atomic::new(true);
+
+        assert_eq!(place.start(LATER, 0), 0);
+        on_cpu(0, &|| {
+            let reader = rcu::read_lock();
+            let Ok(timer) = place.inner(&reader) else {
+                return;
+            };
+
+            with_irqs_off(|| {
+                drain::pause_all(LATER as i64);
+                place.free();
+            });
+            queued_before.store(timer.is_any_queued(), Relaxed);
+            other.init(other.element(), MONOTONIC);
+            queued_after.store(timer.is_any_queued(), Relaxed);
+        })?;
+        with_irqs_off(|| drain::pause_all(1));
+        assert!(queued_before.load(Relaxed));
+        assert!(!queued_after.load(Relaxed));
         Ok(())
     }
 
