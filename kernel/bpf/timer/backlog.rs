@@ -7,11 +7,11 @@ use kernel::sync::llist::{
     LlistItem, //
 };
 
-/// Items of which a caller takes a few, as often as it is called.
+/// A list of which a few items are processed at a time.
 pub(crate) struct Backlog<P: LlistItem> {
     /// The items that were pushed since the last were taken.
     new: Llist<P>,
-    /// What is left of those that were taken. They come first, so that none waits for ever.
+    /// The rest of the items that were taken. These come first, so that none waits for ever.
     begun: Llist<P>,
 }
 
@@ -23,8 +23,8 @@ impl<P: LlistItem> Backlog<P> {
         }
     }
 
-    /// Adds an item. Returns whether no item was pushed before it that is still to be taken: then
-    /// somebody has to call [`Self::process`]. Callable in any context.
+    /// Adds an item. If this returns true, somebody has to call [`Self::process`]. Otherwise, who
+    /// has pushed an item before, or is told that there are more, does so. Callable in any context.
     #[inline]
     pub(crate) fn push(&self, item: P) -> bool {
         self.new.push(item)

@@ -57,7 +57,8 @@ impl TimerPtr<'_> {
     /// waiting, with all else done.
     ///
     /// [`EDEADLK`] if it would wait for itself, or for another callback that waits for the one that
-    /// calls this (R4). Nothing is done then, unless the callback began during the call.
+    /// calls this (R4). Nothing is done then, unless the callback began during the call or, on
+    /// `PREEMPT_RT`, somebody has begun to wait for this one.
     #[inline]
     pub(crate) fn cancel(self) -> Result<TryCancel> {
         if trace::cancel_is_on() {

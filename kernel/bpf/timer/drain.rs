@@ -13,7 +13,7 @@
 //!
 //! A drain is short: it does a [few](AT_ONCE) timers, and asks for the next drain if there are
 //! more. If drains take too much of a CPU, they pause (R7); see [`pace`](crate::pace). So timers
-//! may die faster than drains bury them. Who makes timers has to [help](relieve) then.
+//! may die faster than drains bury them. Then programs that make timers [help](relieve).
 
 use crate::{
     backlog::Backlog,

@@ -144,9 +144,9 @@ impl Drop for TimerBox {
     fn drop(&mut self) {
         let wall = self.0.timer().wall().map(|wall| wall.as_non_null());
 
-        // SAFETY: By the invariants of `Owned` the memory is from a `NolockBox`. By those of
-        // `Timer` that was one of a `WallTimer` if `wall` is, else of a `Timer`. The timer is not
-        // moved, and nobody else uses it.
+        // SAFETY: By the invariants of `Owned`, the memory is from a `NolockBox`. By those of
+        // `Timer`, that box held a `WallTimer` if there is `wall`, and a `Timer` otherwise. The
+        // timer is not moved, and nobody else uses it.
         unsafe {
             match wall {
                 Some(wall) => drop(NolockBox::from_raw(wall.as_ptr())),

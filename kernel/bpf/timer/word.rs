@@ -136,7 +136,7 @@ impl Word {
     #[inline]
     pub(crate) fn wanted(self) -> Option<Time> {
         // Below zero it is not alive, and what is less than a unit has no time.
-        // INVARIANT: What is neither has one of the bits of `MASK`.
+        // INVARIANT: So there is a time, which is not zero.
         (self.0 as i64 >= Time::UNIT as i64).then(|| Time(self.0 & Time::MASK))
     }
 
