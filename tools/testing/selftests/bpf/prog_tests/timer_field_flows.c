@@ -24,14 +24,17 @@ static void test_flows(void)
 	if (!skel)
 		return;
 	bss = skel->bss;
+	bss->is_preemptible = are_on_rt();
 	run_load(skel->progs.packet, NULL, READ_ONCE(bss->full) && READ_ONCE(bss->deleted));
 	ASSERT_TRUE(comes_true(is_empty(skel->maps.flows)), "all gone");
 	left = count_elems(skel->maps.flows);
 	check_results(skel);
 	ASSERT_EQ(bss->inserted, bss->deleted + left, "inserted == deleted + left");
-	ASSERT_EQ(bss->early, 0, "early");
 	ASSERT_EQ(bss->misplaced, 0, "on another CPU");
-	ASSERT_EQ(bss->missing, 0, "missing");
+	if (!are_on_rt()) {
+		ASSERT_EQ(bss->early, 0, "early");
+		ASSERT_EQ(bss->missing, 0, "missing");
+	}
 	printf("%llu packets, %llu flows, %llu times full\n", bss->packets, bss->inserted,
 	       bss->full);
 	timer_field_flows__destroy(skel);

@@ -3,6 +3,8 @@
  * A filter that keeps a timer for each flow. Each packet restarts the timer of its flow, and
  * the callback deletes the flow. The packets of a flow come on one CPU, as with receive side
  * scaling. Its timer is pinned to that CPU, so no packet can come between expiry and callback.
+ *
+ * On PREEMPT_RT, the callback can preempt a packet, and delete the flow that the packet has found.
  */
 #include <vmlinux.h>
 #include <bpf/bpf_helpers.h>
@@ -31,6 +33,9 @@ __u64 packets, inserted, deleted, full;
 __u64 early;		/* callbacks before the flow was idle for long enough */
 __u64 misplaced;	/* callbacks on another CPU */
 __u64 missing;		/* flows that were not in the map, but have to be */
+
+/* User space sets it on PREEMPT_RT. */
+bool is_preemptible;
 
 static int forget(void *map, __u32 *key, struct flow *flow)
 {
@@ -70,6 +75,7 @@ int packet(struct __sk_buff *skb)
 		must(SET_CALLBACK, bpf_timer_set_callback(&flow->timer, forget));
 	}
 	flow->last = bpf_ktime_get_ns();
-	must(START, bpf_timer_start(&flow->timer, IDLE, BPF_F_TIMER_CPU_PIN));
+	err = bpf_timer_start(&flow->timer, IDLE, BPF_F_TIMER_CPU_PIN);
+	allow(START, err, is_preemptible ? -EINVAL : 0, is_preemptible ? -ENOENT : 0);
 	return 0;
 }
