@@ -86,7 +86,7 @@ pub(crate) unsafe fn irqs_off_unless_deferred() -> Option<IrqSaved> {
 /// How many timers a drain makes fit, and how many it buries, before interrupts are on again.
 const AT_ONCE: usize = 32;
 
-/// How many dead timers are buried by who makes one. More than one, so that they become less.
+/// How many dead timers somebody who makes a timer buries: more than one, so they become fewer.
 const PER_NEW_TIMER: usize = 4;
 
 /// The queue of a CPU.
