@@ -619,10 +619,6 @@ end:	do
 		cc = 0; q = 0
 	      };
 	      if
-	      :: done && code == 0 -> v = 0
-	      :: else
-	      fi;
-	      if
 	      :: !done
 	      :: done && v == 0 -> assert(takes > k); break
 	      :: else ->

@@ -68,7 +68,7 @@ impl CallbackCell {
         // after its exchange of the word, which is Full. Before: an expiry that finds the word of
         // that start loads the code later, so it does not find what was there earlier. After: if a
         // cancellation has dropped the callback, either this sees that, or its second look at the
-        // word, in `drop_callback()`, sees the start. An expiry asks after its exchange, likewise.
+        // word, in `drop_callback()`, sees the start.
         !self.code.load(Relaxed).is_null()
     }
 

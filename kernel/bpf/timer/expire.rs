@@ -92,9 +92,7 @@ impl TimerPtr<'_> {
         let Some(running) = self.word.begin_run(word) else {
             return false;
         };
-        // A cancellation may have dropped the callback since, and `word` may be from a later start
-        // for the same time. Pairs with the exchange in `CallbackCell::clear()`.
-        if let Some(callback) = callback.filter(|_| self.callback.is_set()) {
+        if let Some(callback) = callback {
             // SAFETY: `begin_run()` found the timer alive after `links.map()`, so this is its map.
             // By the invariants of `Timer`, the map and the value are valid, as there is a
             // callback, and the map is not per-CPU. `expiry` says that this is a read-side section.
