@@ -11,9 +11,6 @@
 
 char _license[] SEC("license") = "GPL";
 
-extern void bpf_local_irq_save(unsigned long *flags) __ksym;
-extern void bpf_local_irq_restore(unsigned long *flags) __ksym;
-
 struct elem {
 	struct bpf_timer timer;
 };
@@ -101,19 +98,6 @@ static int make_one(__u32 key)
 	       bpf_timer_set_callback(&value->timer, do_nothing);
 }
 
-SEC("syscall")
-int make(void *ctx)
-{
-	__u32 i;
-
-	bpf_for(i, 0, count) {
-		error = make_one(i);
-		if (error)
-			break;
-	}
-	return 0;
-}
-
 static int start_one(__u32 key)
 {
 	struct elem *value = bpf_map_lookup_elem(&timers, &key);
@@ -121,34 +105,48 @@ static int start_one(__u32 key)
 	return value ? bpf_timer_start(&value->timer, HOUR, 0) : -ENOENT;
 }
 
-SEC("syscall")
-int start_all(void *ctx)
+static int delete_one(__u32 key)
 {
-	unsigned long irqs;
+	return bpf_map_delete_elem(&timers, &key);
+}
+
+static __always_inline void do_all(int (*operation)(__u32 key))
+{
 	__u32 i;
 
-	bpf_local_irq_save(&irqs);
 	bpf_for(i, 0, count) {
-		error = start_one(i);
+		error = operation(i);
 		if (error)
 			break;
 	}
+}
+
+static __always_inline void defer_all(int (*operation)(__u32 key))
+{
+	unsigned long irqs;
+
+	bpf_local_irq_save(&irqs);
+	do_all(operation);
 	bpf_local_irq_restore(&irqs);
+}
+
+SEC("syscall")
+int make(void *ctx)
+{
+	do_all(make_one);
+	return 0;
+}
+
+SEC("syscall")
+int start_all(void *ctx)
+{
+	defer_all(start_one);
 	return 0;
 }
 
 SEC("syscall")
 int delete_all(void *ctx)
 {
-	unsigned long irqs;
-	__u32 i;
-
-	bpf_local_irq_save(&irqs);
-	bpf_for(i, 0, count) {
-		error = bpf_map_delete_elem(&timers, &i);
-		if (error)
-			break;
-	}
-	bpf_local_irq_restore(&irqs);
+	defer_all(delete_one);
 	return 0;
 }

@@ -11,8 +11,6 @@ struct bpf_timer_info;
 
 extern int bpf_timer_info(struct bpf_timer *timer, struct bpf_timer_info *info,
 			  u32 info__sz) __ksym;
-extern void bpf_local_irq_save(unsigned long *flags) __ksym;
-extern void bpf_local_irq_restore(unsigned long *flags) __ksym;
 
 struct elem {
 	struct bpf_timer timer;
