@@ -77,7 +77,9 @@ use crate::{
     prelude::*,
     sync::atomic::{
         ordering::Relaxed,
-        Atomic, //
+        Atomic,
+        AtomicBasicOps,
+        AtomicType, //
     },
     time::{
         BootTime,
@@ -385,6 +387,33 @@ impl<T> ItemPtr<'_, T> {
     }
 }
 
+/// Loads a field that C stores to plainly, under a lock that the caller does not hold.
+///
+/// An aligned store of a word is taken for atomic. KCSAN would report it with `KCSAN_STRICT`, so
+/// it does not watch this load. Orders nothing.
+///
+/// # Safety
+///
+/// `field` must be valid for [`Atomic::from_ptr`], but may be stored to plainly.
+#[inline(always)]
+unsafe fn load_racing<F: AtomicType<Repr: AtomicBasicOps>>(field: *mut F) -> F {
+    #[cfg(CONFIG_KCSAN)]
+    // SAFETY: Callable in any context. Undone below, in the same context.
+    unsafe {
+        bindings::kcsan_disable_current()
+    };
+
+    // SAFETY: By the safety requirement. Relaxed: orders nothing, as documented.
+    let value = unsafe { Atomic::from_ptr(field) }.load(Relaxed);
+
+    #[cfg(CONFIG_KCSAN)]
+    // SAFETY: Undoes what was done above.
+    unsafe {
+        bindings::kcsan_enable_current()
+    };
+    value
+}
+
 /// A timer whose clock and mode are chosen at run time; a field of the `T` that it calls.
 ///
 /// Wraps the kernel's C `struct hrtimer`.
@@ -511,13 +540,9 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
     /// nothing.
     #[inline]
     pub fn expires(&self) -> i64 {
-        // SAFETY: By the type invariants the timer is initialized. C stores to the field plainly,
-        // and an aligned store of a word is taken for atomic. On 32-bit machines, a start at the
-        // same time may show half of its value.
-        let expires = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).node.expires) };
-
-        // Relaxed: orders nothing, as documented.
-        expires.load(Relaxed)
+        // SAFETY: By the type invariants the timer is initialized. On 32-bit machines, a start at
+        // the same time may show half of its value.
+        unsafe { load_racing(&raw mut (*self.timer.get()).node.expires) }
     }
 
     /// Returns whether the timer is started and has not expired; that may change at any time.
@@ -538,11 +563,9 @@ impl<T: SoftHrTimerCallback> SoftHrTimer<T> {
         if !self.is_queued() {
             return None;
         }
-        // SAFETY: By the type invariants the timer is initialized. C stores to the field plainly,
-        // and an aligned store of a word is taken for atomic.
-        let base = unsafe { Atomic::from_ptr(&raw mut (*self.timer.get()).base) };
-        // Relaxed: pairs with nothing, since all bases were initialized at boot.
-        let base = base.load(Relaxed);
+        // All bases were initialized at boot, so this need not be ordered.
+        // SAFETY: By the type invariants the timer is initialized.
+        let base = unsafe { load_racing(&raw mut (*self.timer.get()).base) };
         // SAFETY: A timer always has a base, and bases are never freed. The field is constant; C
         // changes others at any time, so there is no reference to the base.
         let index = unsafe { (*base).index };
