@@ -26,7 +26,6 @@ use kernel::{
 };
 
 use core::{
-    mem::transmute,
     ops::Deref,
     ptr::NonNull, //
 };
@@ -108,10 +107,15 @@ impl Home {
 
     #[inline]
     fn clock(self) -> ClockId {
-        let clock = (self.0.addr().get() & Self::CLOCK) as i32;
+        const REAL_TIME: usize = ClockId::RealTime as usize;
+        const BOOT_TIME: usize = ClockId::BootTime as usize;
 
-        // SAFETY: By the type invariants, these are the bits of a clock.
-        unsafe { transmute::<i32, ClockId>(clock) }
+        // By the type invariants, this is one of three.
+        match self.0.addr().get() & Self::CLOCK {
+            REAL_TIME => ClockId::RealTime,
+            BOOT_TIME => ClockId::BootTime,
+            _ => ClockId::Monotonic,
+        }
     }
 }
 
