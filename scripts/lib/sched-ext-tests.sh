@@ -36,9 +36,9 @@ talk() {
 
 # all_end PID...: wait for all, and fail if one of them failed.
 all_end() {
-	local pid
-	for pid in "$@"; do
-		wait "$pid"
+	local task
+	for task in "$@"; do
+		wait "$task"
 	done
 }
 
